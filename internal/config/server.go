@@ -1,0 +1,41 @@
+package config
+
+import "time"
+
+// Server is the public door.
+type Server struct {
+	// Address to listen on; port 0 takes a free one.
+	Listen string `yaml:"listen" pattern:"address"`
+	// Largest request body; a larger one is answered with HR1003.
+	MaxBody Size `yaml:"max_body" min:"1B"`
+	// Largest JSON body, because JSON is checked in memory; files are sent as multipart fields and only bounded by max_body.
+	MaxJSON Size `yaml:"max_json" min:"1B"`
+	// Deepest nesting of JSON.
+	JSONDepth int `yaml:"json_depth" min:"1" max:"10000"`
+	// Time a client has to send the head of a request.
+	HeaderTimeout time.Duration `yaml:"header_timeout" min:"1ms"`
+	// Time after which an idle keep-alive connection is closed.
+	IdleTimeout time.Duration `yaml:"idle_timeout" min:"1ms"`
+	// Connections at a time; 0 is no limit but that of the operating system.
+	MaxConnections int `yaml:"max_connections" min:"0"`
+	// How long the follow link of a 202 answer is valid.
+	FollowTTL time.Duration `yaml:"follow_ttl" min:"1s"`
+}
+
+// Admin is the door for operators.
+type Admin struct {
+	// Address to listen on. Anything but a loopback address requires token_file.
+	Listen string `yaml:"listen" pattern:"address"`
+	// File that holds the bearer token; empty asks for none.
+	TokenFile string `yaml:"token_file" path:"true"`
+	// Largest request body, blobs included.
+	MaxBody Size `yaml:"max_body" min:"1B"`
+}
+
+// Workers is the door for workers on other machines.
+type Workers struct {
+	// Address to listen on; empty takes local workers only.
+	Listen string `yaml:"listen" pattern:"optional-address"`
+	// File that holds the token workers must present; required with listen.
+	TokenFile string `yaml:"token_file" path:"true"`
+}

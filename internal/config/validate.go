@@ -1,0 +1,185 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// validate checks what one key alone cannot tell; the bounds of single keys are checked where they are read.
+func (c *Config) validate() error {
+	checks := []func() error{c.validateEngine, c.validateDoors, c.validatePools, c.validateQueues, c.validateRoutes, c.validateTrace}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) invalid(path, format string, args ...any) *problem.Error {
+	return invalid(c.places[path], path, format, args...)
+}
+
+func (c *Config) validateEngine() error {
+	for address := range strings.SplitSeq(c.Engine.URL, ",") {
+		if c.Engine.URL == "" {
+			break
+		}
+		u, err := url.Parse(strings.TrimSpace(address))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return c.invalid("engine.url", "it is not the address of a NATS server").Hinting("write nats://host:4222")
+		}
+	}
+	if c.Engine.URL == "" && c.Engine.Replicas > 1 {
+		return c.invalid("engine.replicas", "the embedded engine keeps one copy").Hinting("set engine.url to a NATS cluster, or engine.replicas to 1")
+	}
+	if c.Engine.Data == "" {
+		return c.invalid("engine.data", "it is empty").Hinting("name a folder")
+	}
+	return nil
+}
+
+func (c *Config) validateDoors() error {
+	if !loopback(c.Admin.Listen) && c.Admin.TokenFile == "" {
+		return problem.New("HR9005", "admin.listen %s can be reached from other machines and has no token", c.Admin.Listen).
+			At(c.places["admin.listen"].caret())
+	}
+	if c.Workers.Listen != "" && c.Workers.TokenFile == "" {
+		return c.invalid("workers.listen", "it needs workers.token_file").Hinting("set workers.token_file to a file with a long random text")
+	}
+	if c.Server.MaxJSON > c.Server.MaxBody {
+		return c.invalid("server.max_json", "%s is more than server.max_body, %s", c.Server.MaxJSON, c.Server.MaxBody).
+			Hinting("lower server.max_json, or raise server.max_body")
+	}
+	taken := map[string]string{}
+	for _, door := range []struct{ path, address string }{
+		{"server.listen", c.Server.Listen}, {"admin.listen", c.Admin.Listen}, {"workers.listen", c.Workers.Listen},
+	} {
+		if door.address == "" || strings.HasSuffix(door.address, ":0") {
+			continue
+		}
+		if other, ok := taken[door.address]; ok {
+			return c.invalid(door.path, "%s is the address of %s too", door.address, other).Hinting("choose another port")
+		}
+		taken[door.address] = door.path
+	}
+	return nil
+}
+
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) validatePools() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		p := c.Pools[name]
+		at := "pools." + name
+		if p.App == "" {
+			return c.invalid(at, "it has no app").Hinting("set %s.app to a Python file", at)
+		}
+		if p.Max > 0 && p.Min > p.Max {
+			return c.invalid(at+".min", "%d is more than max, %d", p.Min, p.Max).Hinting("lower min, or raise max")
+		}
+		if p.MaxMemory > 0 && p.RecycleMemory > p.MaxMemory {
+			return c.invalid(at+".recycle_memory", "%s is more than max_memory, %s", p.RecycleMemory, p.MaxMemory).
+				Hinting("lower recycle_memory, so that it is reached first")
+		}
+		for variable := range p.Env {
+			if variable == "" || strings.ContainsAny(variable, "=\x00") || strings.Contains(p.Env[variable], "\x00") {
+				return c.invalid(at+".env", "%q is not the name of an environment variable", variable).
+					Hinting("write letters, digits and _")
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateQueues() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Queues)) {
+		q := c.Queues[name]
+		if q.Backoff > q.BackoffMax {
+			return c.invalid("queues."+name+".backoff", "%s is more than backoff_max, %s", FormatDuration(q.Backoff), FormatDuration(q.BackoffMax)).
+				Hinting("lower backoff, or raise backoff_max")
+		}
+	}
+	return nil
+}
+
+var methodPattern = regexp.MustCompile(`^[A-Z]+$`)
+
+func (c *Config) validateRoutes() error {
+	taken := map[string]int{}
+	for i, r := range c.Routes {
+		at := fmt.Sprintf("routes[%d]", i)
+		if err := c.validateMatch(at, r.Match); err != nil {
+			return err
+		}
+		actions := 0
+		for _, action := range []string{r.Job, r.Call, r.Static} {
+			if action != "" {
+				actions++
+			}
+		}
+		if actions != 1 {
+			return c.invalid(at, "it has %d actions", actions).Hinting("give the route exactly one of job, call and static")
+		}
+		if r.Static != "" && !strings.HasSuffix(r.Match, "/*") {
+			return c.invalid(at+".match", "a static route serves all that is below a path").Hinting("write %s/*", strings.TrimSuffix(r.Match, "/"))
+		}
+		for _, method := range r.Verbs() {
+			if !methodPattern.MatchString(method) {
+				return c.invalid(at+".methods", "%q is not an HTTP method", method).Hinting("write %s", strings.ToUpper(method))
+			}
+			if r.Static != "" && method != "GET" && method != "HEAD" {
+				return c.invalid(at+".methods", "a static route answers GET and HEAD, not %s", method).Hinting("remove %s", method)
+			}
+			if first, ok := taken[method+" "+r.Match]; ok {
+				return c.invalid(at+".match", "routes[%d] has %s %s already", first, method, r.Match).Hinting("remove one of the two")
+			}
+			taken[method+" "+r.Match] = i
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateMatch(at, match string) error {
+	exact := strings.TrimSuffix(match, "/*")
+	switch {
+	case match == "":
+		return c.invalid(at, "it has no match").Hinting("set match to a path, as in /reports or /files/*")
+	case match[0] != '/', strings.Contains(match, "//"), strings.ContainsAny(exact, "*?# %\\"),
+		slices.Contains(strings.Split(match, "/"), ".."), slices.Contains(strings.Split(match, "/"), "."):
+		return c.invalid(at+".match", "%q is not a path", match).Hinting("begin with / and use * only as a last /*")
+	}
+	return nil
+}
+
+// Verbs are the HTTP methods that the route answers.
+func (r *Route) Verbs() []string {
+	switch {
+	case len(r.Methods) > 0:
+		return r.Methods
+	case r.Static != "":
+		return []string{"GET", "HEAD"}
+	}
+	return []string{"POST"}
+}
+
+func (c *Config) validateTrace() error {
+	if c.Trace.OTLP == "" {
+		return nil
+	}
+	if u, err := url.Parse(c.Trace.OTLP); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return c.invalid("trace.otlp", "it is not the address of a collector").Hinting("write http://host:4318")
+	}
+	return nil
+}
