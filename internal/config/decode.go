@@ -45,7 +45,12 @@ func (l *layer) parseYAML(data []byte) (node ast.Node, err error) {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) {
 			what := strings.Join(strings.Fields(syntax.GetMessage()), " ")
-			return nil, problem.New("HR9001", "malformed YAML: %s", what).At(l.at(syntax.GetToken()).caret())
+			at := l.at(syntax.GetToken())
+			e := problem.New("HR9001", "malformed YAML: %s", what).At(at.caret()).Hinting("correct the YAML at the mark")
+			if indent := at.text[:len(at.text)-len(strings.TrimLeft(at.text, " \t"))]; strings.Contains(indent, "\t") {
+				e = e.Hinting("indent with spaces; YAML does not take tabs")
+			}
+			return nil, e
 		}
 		return nil, problem.New("HR9001", "malformed YAML: %w", err).At(l.name)
 	}
@@ -80,6 +85,19 @@ func (l *layer) at(t *token.Token) place {
 		p.text = strings.TrimRight(l.lines[p.line-1], "\r")
 	}
 	return p
+}
+
+// of is the place where a node begins.
+func (l *layer) of(n ast.Node) place {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if len(m.Values) > 0 && !m.IsFlowStyle {
+			return l.at(m.Values[0].Key.GetToken())
+		}
+	case *ast.MappingValueNode:
+		return l.at(m.Key.GetToken())
+	}
+	return l.at(n.GetToken())
 }
 
 // section decodes a mapping into a struct.
@@ -124,9 +142,12 @@ func (l *layer) value(n ast.Node, v reflect.Value, k key, path string) error {
 	}
 	text, ok := scalarText(n)
 	if !ok {
-		return invalid(l.at(n.GetToken()), path, "a plain value is needed").Hinting("write %s: VALUE on one line", k.name)
+		if isReference(n) {
+			return references(l.of(n), path)
+		}
+		return invalid(l.of(n), path, "a plain value is needed").Hinting("write %s: VALUE on one line", k.name)
 	}
-	return l.set(text, l.at(n.GetToken()), v, k, path)
+	return l.set(text, l.of(n), v, k, path)
 }
 
 // set puts the text of one value into v.
@@ -173,7 +194,7 @@ func (l *layer) read(text string, k key, t reflect.Type) (reflect.Value, error) 
 func (l *layer) list(n ast.Node, v reflect.Value, k key, path string) error {
 	sequence, ok := n.(*ast.SequenceNode)
 	if !ok {
-		return invalid(l.at(n.GetToken()), path, "a list is needed").Hinting("write each element on a line that begins with -")
+		return invalid(l.of(n), path, "a list is needed").Hinting("write each element on a line that begins with -")
 	}
 	out := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))
 	for i, element := range sequence.Values {
@@ -181,13 +202,13 @@ func (l *layer) list(n ast.Node, v reflect.Value, k key, path string) error {
 		if empty(element) {
 			return invalid(l.at(sequence.GetToken()), at, "the element is empty").Hinting("write a value, or remove the -")
 		}
-		l.places[at] = l.at(element.GetToken())
+		l.places[at] = l.of(element)
 		if err := l.value(element, out.Index(i), k, at); err != nil {
 			return err
 		}
 	}
 	v.Set(out)
-	l.places[path] = l.at(n.GetToken())
+	l.places[path] = l.of(n)
 	return nil
 }
 
@@ -212,7 +233,7 @@ func (l *layer) table(n ast.Node, v reflect.Value, k key, path string) error {
 				return err
 			}
 			v.SetMapIndex(reflect.ValueOf(name), element)
-			l.places[path] = l.at(n.GetToken())
+			l.places[path] = l.of(n)
 			continue
 		}
 		if !namePattern.MatchString(name) {
@@ -248,11 +269,14 @@ func (l *layer) mapping(n ast.Node, path string) ([]*ast.MappingValueNode, error
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{m}, nil
 	}
+	if isReference(n) {
+		return nil, references(l.of(n), path)
+	}
 	if path == "" {
-		return nil, problem.New("HR9001", "the configuration is not a mapping").At(l.at(n.GetToken()).caret()).
+		return nil, problem.New("HR9001", "the configuration is not a mapping").At(l.of(n).caret()).
 			Hinting("write KEY: VALUE lines")
 	}
-	return nil, invalid(l.at(n.GetToken()), path, "a mapping is needed").Hinting("write KEY: VALUE lines below %s", path)
+	return nil, invalid(l.of(n), path, "a mapping is needed").Hinting("write KEY: VALUE lines below %s", path)
 }
 
 func isScalar(n ast.Node) bool { _, ok := scalarText(n); return ok }
@@ -270,6 +294,18 @@ func scalarText(n ast.Node) (string, bool) {
 	return "", false
 }
 
+func isReference(n ast.Node) bool {
+	switch n.Type() {
+	case ast.AnchorType, ast.AliasType, ast.TagType:
+		return true
+	}
+	return false
+}
+
+func references(p place, path string) error {
+	return invalid(p, path, "anchors, aliases and tags are not supported").Hinting("write the value in full; queues.defaults holds for all queues")
+}
+
 // unknown is HR9002 for a key that a section does not have.
 func unknown(p place, path, name string, list []key) error {
 	e := problem.New("HR9002", "unknown key %s", join(path, name)).At(p.caret())
@@ -280,10 +316,14 @@ func unknown(p place, path, name string, list []key) error {
 	if near := nearest(name, names); near != "" {
 		return e.Hinting("write %s", near)
 	}
+	var homes []string
 	for _, f := range Fields() {
 		if parent, leaf := splitPath(f.Path); leaf == name {
-			return e.Hinting("%s belongs in %s", name, parent)
+			homes = append(homes, parent)
 		}
+	}
+	if len(homes) > 0 {
+		return e.Hinting("%s belongs in %s", name, strings.Join(homes, " or "))
 	}
 	slices.Sort(names)
 	return e.Hinting("the keys here are %s", strings.Join(names, ", "))

@@ -46,7 +46,13 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 		delete(c.Pools, DefaultPool)
 	}
 	c.inherit()
-	return c, c.validate()
+	if !c.isSet("server.max_json") {
+		c.Server.MaxJSON = min(c.Server.MaxJSON, c.Server.MaxBody)
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // file puts one file over c.

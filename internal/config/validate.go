@@ -66,6 +66,9 @@ func (c *Config) validateDoors() error {
 			continue
 		}
 		if other, ok := taken[door.address]; ok {
+			if !c.isSet(door.path) {
+				door.path, other = other, door.path
+			}
 			return c.invalid(door.path, "%s is the address of %s too", door.address, other).Hinting("choose another port")
 		}
 		taken[door.address] = door.path
