@@ -5,12 +5,12 @@ package engine
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -26,6 +26,7 @@ type Engine struct {
 	srvLog   *serverLog
 	clock    *clock // embedded with Fsync only
 	external *external
+	blobs    *blob.Store
 
 	memory sync.Map // names of streams in memory, which a commit need not sync
 	quit   chan struct{}
@@ -49,6 +50,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
 	e.stop = sync.OnceValue(e.close)
 	e.guard = newGuard(folder.path, cfg.MinFree, log)
 	e.guard.look()
+	if err := e.openBlobs(); err != nil {
+		folder.close()
+		return nil, err
+	}
 	if cfg.URL == "" {
 		err = e.openEmbedded(ctx)
 	} else {
@@ -171,5 +176,14 @@ func (e *Engine) close() (err error) {
 	return err
 }
 
-// blobFolder is where blobs live.
-func (e *Engine) blobFolder() string { return filepath.Join(e.folder.path, "blobs") }
+// Blobs is the store of contents too large for a message. It is in the data folder of this node, with an external engine too.
+func (e *Engine) Blobs() *blob.Store { return e.blobs }
+
+func (e *Engine) openBlobs() (err error) {
+	opts := blob.Options{Admit: e.Admit}
+	if e.cfg.Durability == Fsync {
+		opts.Sync = e.cfg.sync
+	}
+	e.blobs, err = blob.Open(e.folder.join("blobs"), opts)
+	return err
+}
