@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// Plan is what a run does. Next and Check are called from many goroutines at once, with a different request each time.
+// Plan is what a run does. Next and Check are called from many goroutines at once, with a different request each time; requests are
+// numbered from 0 without gaps.
 type Plan struct {
 	Addr        string                                // host:port
 	Connections int                                   // kept open for the whole run
@@ -32,25 +34,41 @@ type Result struct {
 func (r *Result) Rate() float64 { return float64(r.Done) / r.Elapsed.Seconds() }
 
 // Closed keeps one request under way on every connection: the rate is what the server can do.
-func Closed(ctx context.Context, plan Plan) (*Result, error) {
-	return run(ctx, plan, func(int, time.Time) time.Time { return time.Now() })
-}
+func Closed(ctx context.Context, plan Plan) (*Result, error) { return run(ctx, plan, 0) }
 
 // Open begins requests at a steady rate (a second) whether or not earlier ones were answered. A latency counts from the moment the
 // request was due, so a server that stalls is charged for the wait it causes. Give it connections enough that one is always free.
 func Open(ctx context.Context, rate float64, plan Plan) (*Result, error) {
-	gap := float64(time.Second) / rate
-	return run(ctx, plan, func(request int, start time.Time) time.Time {
-		due := start.Add(time.Duration(float64(request) * gap))
-		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
-		}
-		return due
-	})
+	return run(ctx, plan, time.Duration(float64(time.Second)/rate))
 }
 
-// run shares the requests among the connections; pace returns when the request counts as begun.
-func run(ctx context.Context, plan Plan, pace func(request int, start time.Time) time.Time) (*Result, error) {
+// tick sends one token when each request is due, and closes the channel after the last. It sleeps in the system because the timers
+// of the runtime wake up to a millisecond late, which is more than what is measured.
+func tick(ctx context.Context, plan Plan, gap time.Duration, start time.Time) <-chan struct{} {
+	due := make(chan struct{}, 1<<16)
+	go func() {
+		defer close(due)
+		for request := 0; plan.Requests == 0 || request < plan.Requests; request++ {
+			begin := time.Duration(request) * gap
+			if plan.Duration > 0 && begin >= plan.Duration {
+				return
+			}
+			if wait := begin - time.Since(start); wait > 0 {
+				nap := syscall.NsecToTimespec(int64(wait))
+				_ = syscall.Nanosleep(&nap, nil) // woken early by a signal, the request begins a little early
+			}
+			select {
+			case due <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return due
+}
+
+// run shares the requests among the connections; a gap of 0 is a closed loop.
+func run(ctx context.Context, plan Plan, gap time.Duration) (*Result, error) {
 	if plan.Requests == 0 && plan.Duration == 0 {
 		return nil, errors.New("load: a plan needs an end: set Requests or Duration")
 	}
@@ -69,17 +87,28 @@ func run(ctx context.Context, plan Plan, pace func(request int, start time.Time)
 		start   = time.Now()
 		group   sync.WaitGroup
 	)
+	var due <-chan struct{}
+	if gap > 0 {
+		due = tick(ctx, plan, gap, start)
+	}
 	for i, conn := range conns {
 		group.Go(func() {
 			r := &results[i]
 			var buffer []byte
 			for ctx.Err() == nil {
-				request := int(next.Add(1)) - 1
-				if plan.Requests > 0 && request >= plan.Requests {
+				if due != nil {
+					if _, ok := <-due; !ok {
+						return
+					}
+				}
+				begun := time.Now()
+				if due == nil && plan.Duration > 0 && begun.Sub(start) >= plan.Duration {
 					return
 				}
-				begun := pace(request, start)
-				if plan.Duration > 0 && begun.Sub(start) >= plan.Duration {
+				request := int(next.Add(1)) - 1
+				if due != nil {
+					begun = start.Add(time.Duration(request) * gap)
+				} else if plan.Requests > 0 && request >= plan.Requests {
 					return
 				}
 				buffer = plan.Next(request, buffer[:0])

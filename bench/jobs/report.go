@@ -1,0 +1,154 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Names of the figures, as they stand in the table.
+const (
+	jobRate      = "1. no-op jobs in batches, run, result recorded (jobs/s)"
+	jobCPU       = "   server CPU a job: queue and workers (µs)"
+	jobCPUClient = "   the same with the enqueuing client of the rival (µs)"
+	jobMemory    = "   resident after the run: queue and workers (MB, PSS)"
+	jobSynced    = "   jobs/s, nothing acknowledged before it is on disk"
+	jobWritten   = "   jobs/s, on disk within a second or when the system writes"
+	singleRate   = "2. single enqueues over HTTP, 256 connections (1/s)"
+	singleP50    = "   p50 (ms)"
+	singleP99    = "   p99 (ms)"
+	pickupRate   = " (jobs/s)"
+	pickupP50    = ": due → start p50 (ms)"
+	pickupP99    = ": due → start p99 (ms)"
+	pickupAckP50 = ": 202 → start p50 (ms)"
+	pickupAckP99 = ": 202 → start p99 (ms)"
+	halfLoad     = "3. pick-up at half load"
+	lowLoad      = "   pick-up at the same load for all"
+	callRate     = "4. synchronous calls over HTTP, 64 connections (1/s)"
+	callP50      = "   call p50 (ms)"
+	callP99      = "   call p99 (ms)"
+	killRerun    = "5. worker killed → its job runs elsewhere (ms)"
+	replacement  = "6. worker killed → replacement with pandas runs a job (ms)"
+	uploadGrowth = "7. upload to a job that reads it: growth of the server (MB, peak RSS)"
+	idleMemory   = "8. idle server without workers (MB, RSS)"
+	staticIdle   = "9. static file at 500/s, p99, workers idle (ms)"
+	staticBusy   = "   the same, every worker burns CPU (ms)"
+	staticRatio  = "   busy to idle"
+)
+
+// figures is the order of the table.
+var figures = []string{
+	jobRate, jobCPU, jobCPUClient, jobMemory, jobSynced, jobWritten, singleRate, singleP50, singleP99,
+	halfLoad + pickupRate, halfLoad + pickupP50, halfLoad + pickupP99, halfLoad + pickupAckP50, halfLoad + pickupAckP99,
+	lowLoad + pickupRate, lowLoad + pickupP50, lowLoad + pickupP99, lowLoad + pickupAckP50, lowLoad + pickupAckP99,
+	callRate, callP50, callP99, killRerun, replacement, uploadGrowth, idleMemory, staticIdle, staticBusy, staticRatio,
+}
+
+// higher is whether more of a figure is better; given is whether it is an input, which has no ratio.
+func higher(figure string) bool {
+	return strings.HasSuffix(figure, "/s)") || strings.Contains(figure, "jobs/s,")
+}
+func given(figure string) bool {
+	return strings.HasSuffix(figure, pickupRate) && strings.Contains(figure, "pick-up")
+}
+
+// report gathers what was measured: values by figure and contender, and words where there is no value.
+type report struct {
+	contenders []string
+	values     map[string]map[string][]float64
+	words      map[string]map[string]string
+}
+
+func (r *report) add(figure, contender string, value float64) {
+	if r.values[figure] == nil {
+		r.values[figure] = map[string][]float64{}
+	}
+	r.values[figure][contender] = append(r.values[figure][contender], value)
+}
+
+func (r *report) say(figure, contender, words string) {
+	if r.words[figure] == nil {
+		r.words[figure] = map[string]string{}
+	}
+	r.words[figure][contender] = words
+}
+
+// median of the repetitions, false if there are none.
+func (r *report) median(figure, contender string) (float64, bool) {
+	values := slices.Sorted(slices.Values(r.values[figure][contender]))
+	if len(values) == 0 {
+		return 0, false
+	}
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2, true
+}
+
+// table is the figures in Markdown. The ratio is headrace to the best rival, over 1 where headrace is better.
+func (r *report) table() string {
+	rows := [][]string{append(append([]string{"figure"}, r.contenders...), "headrace : best rival")}
+	for _, figure := range figures {
+		row := []string{strings.ReplaceAll(figure, "   ", "– ")}
+		best, own, rivals := 0.0, 0.0, false
+		for _, contender := range r.contenders {
+			value, ok := r.median(figure, contender)
+			switch {
+			case !ok:
+				row = append(row, cmp.Or(r.words[figure][contender], "–"))
+				continue
+			case contender == "headrace":
+				own = value
+			case !rivals || higher(figure) == (value > best):
+				best, rivals = value, true
+			}
+			row = append(row, r.cell(figure, contender, value))
+		}
+		ratio := "–"
+		if own > 0 && best > 0 && !given(figure) {
+			if better := best / own; higher(figure) {
+				ratio = digits(1/better) + "×"
+			} else {
+				ratio = digits(better) + "×"
+			}
+		}
+		rows = append(rows, append(row, ratio))
+	}
+	var b strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "|---%s\n", strings.Repeat("|---:", len(row)-1)+"|")
+		}
+	}
+	return b.String()
+}
+
+// cell is a median with the range of the repetitions where they differ by more than a tenth.
+func (r *report) cell(figure, contender string, median float64) string {
+	values := r.values[figure][contender]
+	low, high := slices.Min(values), slices.Max(values)
+	text := digits(median)
+	if high-low > median/10 {
+		text += fmt.Sprintf(" (%s…%s)", digits(low), digits(high))
+	}
+	if words := r.words[figure][contender]; words != "" {
+		text += " " + words
+	}
+	return text
+}
+
+// digits writes three significant digits, and thousands with a comma.
+func digits(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case math.Abs(v) < 100:
+		return fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), v)
+	}
+	scale := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-2)
+	text := fmt.Sprintf("%.0f", math.Round(v/scale)*scale)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

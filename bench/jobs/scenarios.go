@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/headrace/headrace/bench/load"
+)
+
+// sizes is how much each scenario does.
+type sizes struct {
+	repeat   int
+	jobs     map[string]int // jobs of scenario 1 by contender
+	seconds  time.Duration  // of each timed scenario
+	patience time.Duration  // for a killed worker's job to run again
+	upload   int            // bytes
+}
+
+// endToEnd is scenario 1: jobs enqueued in bulk, run, result recorded. It returns the rate.
+func (b *bout) endToEnd(ctx context.Context, figure string) (float64, error) {
+	first, count := b.next, b.sizes.jobs[b.name()]
+	servers, client := cpu(b.servers()), cpu(b.client())
+	start := time.Now()
+	if err := b.bulk(ctx, first, count); err != nil {
+		return 0, err
+	}
+	b.owe(count)
+	if err := b.settle(ctx, 2*time.Minute); err != nil {
+		return 0, err
+	}
+	rate := float64(count) / time.Since(start).Seconds()
+	servers, client = cpu(b.servers())-servers, cpu(b.client())-client
+	b.note(figure, rate)
+	if figure == jobRate {
+		b.note(jobCPU, micro(servers)/float64(count))
+		b.note(jobCPUClient, micro(servers+client)/float64(count))
+		b.note(jobMemory, mega(memory(b.servers())))
+	}
+	return rate, b.ledger.check(first, count)
+}
+
+// singles is scenario 2: one job a request over 256 connections. It returns the rate at which they were enqueued and run.
+func (b *bout) singles(ctx context.Context) (float64, error) {
+	first := b.next
+	start := time.Now()
+	result, err := load.Closed(ctx, load.Plan{
+		Addr: b.addr(), Connections: 256, Duration: b.seconds,
+		Next:  func(request int, into []byte) []byte { return b.enqueue(into, "noop", first+request) },
+		Check: accepted,
+	})
+	if err = failure(err, result); err != nil {
+		return 0, err
+	}
+	b.owe(result.Done)
+	if err := b.settle(ctx, 2*time.Minute); err != nil {
+		return 0, err
+	}
+	b.note(singleRate, result.Rate())
+	b.note(singleP50, milli(result.Latency.Percentile(50)))
+	b.note(singleP99, milli(result.Latency.Percentile(99)))
+	return float64(result.Done) / time.Since(start).Seconds(), b.ledger.check(first, result.Done)
+}
+
+// pickup is scenario 3: jobs enqueued one by one at a steady rate, and how long until each began to run. The figures are named
+// after prefix: from the moment the request was due, and from its acknowledgement.
+func (b *bout) pickup(ctx context.Context, rate float64, prefix string) error {
+	first := b.next
+	most := int(rate*b.seconds.Seconds()) + 1
+	due, acknowledged := make([]time.Duration, most), make([]time.Duration, most)
+	result, err := load.Open(ctx, rate, load.Plan{
+		Addr: b.addr(), Connections: 64, Requests: most,
+		Next: func(request int, into []byte) []byte { return b.enqueue(into, "noop", first+request) },
+		Check: func(request, status int, body []byte, begun, ended time.Time) error {
+			due[request], acknowledged[request] = monotonic(begun), monotonic(ended)
+			return accepted(request, status, body, begun, ended)
+		},
+	})
+	if err = failure(err, result); err != nil {
+		return err
+	}
+	b.owe(most)
+	if err := b.settle(ctx, time.Minute); err != nil {
+		return err
+	}
+	if err := b.ledger.check(first, most); err != nil {
+		return err
+	}
+	var fromDue, fromAcknowledged load.Histogram
+	for request := range most {
+		at := b.ledger.runs[uint64(first+request)][0].at
+		fromDue.Record(at - due[request])
+		fromAcknowledged.Record(at - acknowledged[request])
+	}
+	b.note(prefix+pickupRate, rate)
+	b.note(prefix+pickupP50, milli(fromDue.Percentile(50)))
+	b.note(prefix+pickupP99, milli(fromDue.Percentile(99)))
+	b.note(prefix+pickupAckP50, milli(fromAcknowledged.Percentile(50)))
+	b.note(prefix+pickupAckP99, milli(fromAcknowledged.Percentile(99)))
+	return nil
+}
+
+// calls is scenario 4: a request whose answer is the function's result, over 64 connections. Every answer is checked.
+func (b *bout) calls(ctx context.Context) error {
+	result, err := load.Closed(ctx, load.Plan{
+		Addr: b.addr(), Connections: 64, Duration: b.seconds,
+		Next: func(request int, into []byte) []byte { return b.call(into, request) },
+		Check: func(request, status int, body []byte, _, _ time.Time) error {
+			if status != 200 || strings.TrimSpace(string(body)) != strconv.Itoa(request) {
+				return fmt.Errorf("call: status %d: %.500s", status, body)
+			}
+			return nil
+		},
+	})
+	if err = failure(err, result); err != nil {
+		return err
+	}
+	b.note(callRate, result.Rate())
+	b.note(callP50, milli(result.Latency.Percentile(50)))
+	b.note(callP99, milli(result.Latency.Percentile(99)))
+	b.done, err = b.recorded() // calls of rivals are jobs with results
+	return err
+}
+
+// burning is scenario 9: a small file at 500 requests a second, before and while every worker burns CPU.
+func (b *bout) burning(ctx context.Context) error {
+	addr, request := b.static()
+	p99 := func() (time.Duration, error) {
+		result, err := load.Open(ctx, 500, load.Plan{
+			Addr: addr, Connections: 16, Duration: b.seconds,
+			Next: func(_ int, into []byte) []byte { return append(into, request...) },
+			Check: func(_, status int, body []byte, _, _ time.Time) error {
+				if status != 200 || len(body) != 1024 {
+					return fmt.Errorf("static file: status %d, %d bytes", status, len(body))
+				}
+				return nil
+			},
+		})
+		if err = failure(err, result); err != nil {
+			return 0, err
+		}
+		return result.Latency.Percentile(99), nil
+	}
+	idle, err := p99()
+	if err != nil {
+		return err
+	}
+	if _, err := b.occupy(ctx, "burn"); err != nil {
+		return err
+	}
+	busy, err := p99()
+	if err != nil {
+		return err
+	}
+	b.note(staticIdle, milli(idle))
+	b.note(staticBusy, milli(busy))
+	b.note(staticRatio, float64(busy)/float64(idle))
+	return b.release(ctx)
+}
+
+// killed is scenario 5: SIGKILL to the process that runs a job, until the job runs in another. It reports false if patience ended.
+func (b *bout) killed(ctx context.Context) (bool, error) {
+	if err := os.WriteFile(b.hold, nil, 0o644); err != nil {
+		return false, err
+	}
+	first := b.next
+	if err := b.one("hold"); err != nil {
+		return false, err
+	}
+	err := poll(ctx, 10*time.Second, time.Millisecond, "running", func() (bool, error) {
+		err := b.ledger.load()
+		return len(b.ledger.runs[uint64(first)]) > 0, err
+	})
+	if err != nil {
+		return false, err
+	}
+	victim := b.ledger.runs[uint64(first)][0].pid
+	at := monotonic(time.Now())
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		return false, err
+	}
+	var again time.Duration
+	err = poll(ctx, b.patience, 10*time.Millisecond, "run again", func() (bool, error) {
+		err := b.ledger.load()
+		for _, run := range b.ledger.runs[uint64(first)] {
+			if run.pid != victim {
+				again = run.at
+			}
+		}
+		return again != 0, err
+	})
+	if ctx.Err() != nil {
+		return false, err
+	}
+	if again == 0 {
+		why := fmt.Sprintf("> %.0f s", b.patience.Seconds())
+		if !b.alive() {
+			why += "; it ended all its workers"
+		}
+		b.report.say(killRerun, b.name(), why)
+		return false, nil
+	}
+	b.note(killRerun, milli(again-at))
+	return true, b.release(ctx)
+}
+
+// replaced is scenario 6: the only worker, which has imported pandas, is killed while idle, and a job is enqueued at once.
+func (b *bout) replaced(ctx context.Context) error {
+	if err := b.ledger.load(); err != nil {
+		return err
+	}
+	victim := b.ledger.runs[uint64(b.next-1)][0].pid
+	index := b.next
+	at := monotonic(time.Now())
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if err := b.one("noop"); err != nil {
+		return err
+	}
+	err := poll(ctx, b.patience, 2*time.Millisecond, "rerun", func() (bool, error) {
+		err := b.ledger.load()
+		return len(b.ledger.runs[uint64(index)]) > 0, err
+	})
+	if err != nil {
+		why := fmt.Sprintf("> %.0f s", b.patience.Seconds())
+		if !b.alive() {
+			why = "none: it ended all its workers"
+		}
+		b.report.say(replacement, b.name(), why)
+		return ctx.Err()
+	}
+	b.note(replacement, milli(b.ledger.runs[uint64(index)][0].at-at))
+	return b.settle(ctx, time.Minute)
+}
+
+func accepted(_, status int, body []byte, _, _ time.Time) error {
+	if status != 202 {
+		return fmt.Errorf("enqueue: status %d: %.500s", status, body)
+	}
+	return nil
+}
+
+// failure is the error of a run or of its first failed request: in a benchmark every request must succeed.
+func failure(err error, result *load.Result) error {
+	if err != nil {
+		return err
+	}
+	return result.Error
+}
+
+func milli(d time.Duration) float64 { return float64(d) / 1e6 }
+func micro(d time.Duration) float64 { return float64(d) / 1e3 }
+func mega(bytes int) float64        { return float64(bytes) / (1 << 20) }
