@@ -60,7 +60,12 @@ type Tasks struct {
 }
 
 // WalkTasks walks the body of a task frame.
-func WalkTasks(body []byte) Tasks { return Tasks{rest: body} }
+func WalkTasks(body []byte) Tasks {
+	if len(body) == 0 {
+		return Tasks{err: malformed("no task")}
+	}
+	return Tasks{rest: body}
+}
 
 // WalkBatch walks the body of a batch frame.
 func WalkBatch(body []byte) Tasks {
@@ -127,7 +132,12 @@ type Results struct {
 }
 
 // WalkResults walks the body of a result frame.
-func WalkResults(body []byte) Results { return Results{rest: body} }
+func WalkResults(body []byte) Results {
+	if len(body) == 0 {
+		return Results{err: malformed("no result")}
+	}
+	return Results{rest: body}
+}
 
 // Next moves to the next result; false at the end or at an error.
 func (r *Results) Next() bool {

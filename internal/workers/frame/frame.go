@@ -3,9 +3,12 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Version is the only protocol version this package speaks.
@@ -42,12 +45,11 @@ const (
 	Fork
 	Forked
 	Exited
-	Signal // only between headrace and the agent of a remote worker, section 10
-	last   = Signal
+	last = Exited
 )
 
 var names = [...]string{"", "hello", "welcome", "task", "batch", "credit", "progress", "chunk", "log", "checkpoint", "result", "error",
-	"cancel", "drain", "ping", "pong", "request", "reply", "fork", "forked", "exited", "signal"}
+	"cancel", "drain", "ping", "pong", "request", "reply", "fork", "forked", "exited"}
 
 // String is the kind's name in the spec.
 func (k Kind) String() string {
@@ -62,6 +64,41 @@ var ErrMalformed = errors.New("malformed frame")
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// MaxPing is the largest body of ping and pong in bytes.
+const MaxPing = 1024
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// Check refuses a body that the kind does not allow. Containers are checked by their walks.
+func Check(kind Kind, body []byte) error {
+	switch kind {
+	case Task, Batch, Result:
+		return nil
+	case Credit:
+		_, err := ParseCredit(body)
+		return err
+	case Drain:
+		if len(body) > 0 {
+			return malformed("drain has a body")
+		}
+		return nil
+	case Ping, Pong:
+		if len(body) > MaxPing {
+			return malformed("%s of %d bytes is over the limit of %d", kind, len(body), MaxPing)
+		}
+		return nil
+	}
+	switch {
+	case bytes.HasPrefix(body, byteOrderMark):
+		return malformed("%s begins with a byte order mark", kind)
+	case !utf8.Valid(body):
+		return malformed("%s is not UTF-8", kind)
+	case !json.Valid(body):
+		return malformed("%s is not JSON", kind)
+	}
+	return nil
 }
 
 // Header is the first 16 bytes of a frame.
