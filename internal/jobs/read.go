@@ -1,0 +1,187 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
+)
+
+// Info is a job as the API shows it.
+type Info struct {
+	ID       string          `json:"id"`
+	Function string          `json:"function"`
+	Queue    string          `json:"queue"`
+	State    string          `json:"state"`
+	Priority string          `json:"priority"`
+	Key      string          `json:"key,omitempty"`
+	Tags     []string        `json:"tags,omitempty"`
+	Parent   string          `json:"parent,omitempty"`
+	Attempt  int             `json:"attempt"`
+	Worker   string          `json:"worker,omitempty"`
+	Created  time.Time       `json:"created"`
+	RunAt    time.Time       `json:"run_at,omitzero"`
+	Started  time.Time       `json:"started,omitzero"`
+	Finished time.Time       `json:"finished,omitzero"`
+	Progress json.RawMessage `json:"progress,omitempty"`
+	Error    string          `json:"error,omitempty"`
+}
+
+// infoOf copies a job. Called under Jobs.mu.
+func infoOf(b *job) Info {
+	i := Info{
+		ID: b.ID.String(), Function: b.Function, Queue: b.Queue, State: b.state.String(), Priority: b.Priority.String(), Key: b.Key, Tags: b.Tags,
+		Attempt: int(b.failures + b.crashes), Worker: b.worker, Created: b.Created.UTC(), Error: b.error(),
+	}
+	if b.run != nil || b.state == Succeeded {
+		i.Attempt++
+	}
+	if b.Parent != (ID{}) {
+		i.Parent = b.Parent.String()
+	}
+	for _, t := range []struct {
+		from time.Time
+		to   *time.Time
+	}{{b.RunAt, &i.RunAt}, {b.started, &i.Started}, {b.finished, &i.Finished}} {
+		if !t.from.IsZero() {
+			*t.to = t.from.UTC()
+		}
+	}
+	if b.more != nil {
+		i.Progress = b.progress
+	}
+	return i
+}
+
+// Get returns a job, or HR2007. A job that was acknowledged is always found.
+func (j *Jobs) Get(id ID) (Info, error) {
+	j.mu.Lock()
+	if b := j.find(id); b != nil {
+		info := infoOf(b)
+		if b.ending && b.endSeq == 0 {
+			info.State, info.Finished, info.Error = Running.String(), time.Time{}, ""
+		}
+		j.mu.Unlock()
+		return info, nil
+	}
+	j.mu.Unlock()
+	r, err := j.index.get(id)
+	return r.Info, err
+}
+
+// find returns a job that is live, or that has ended but is not in the index yet.
+func (j *Jobs) find(id ID) *job {
+	if b := j.live[id]; b != nil {
+		return b
+	}
+	return j.recent[id]
+}
+
+// Wait returns the job when it has ended, or as it stands when the context ends first.
+func (j *Jobs) Wait(ctx context.Context, id ID) (Info, error) {
+	j.mu.Lock()
+	if b := j.live[id]; b != nil {
+		ended := make(chan struct{})
+		b.extra().waiters = append(b.waiters, ended)
+		j.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		case <-j.journal.broken:
+			return Info{}, j.journal.ready()
+		}
+	} else {
+		j.mu.Unlock()
+	}
+	return j.Get(id)
+}
+
+// Result returns the JSON that a succeeded job returned: the value, or a blob reference if it was large. Otherwise HR2009.
+func (j *Jobs) Result(ctx context.Context, id ID) ([]byte, error) {
+	info, err := j.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	if info.State != Succeeded.String() {
+		return nil, problem.New("HR2009", "job %s is %s", id, info.State).At(id.String())
+	}
+	j.mu.Lock()
+	if b := j.recent[id]; b != nil {
+		defer j.mu.Unlock()
+		return b.result, nil
+	}
+	j.mu.Unlock()
+	r, err := j.index.get(id)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := j.recorded(ctx, r.endSeq, func(c *record) bool { return c.kind == recEnd && c.id == id && c.state == Succeeded })
+	if err != nil {
+		return nil, err
+	}
+	return rec.body, nil
+}
+
+// Attempts returns the attempts that failed, and the last one whatever its end, oldest first.
+func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
+	info, err := j.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	var list []Attempt
+	j.mu.Lock()
+	if b := j.find(id); b != nil {
+		if b.more != nil {
+			list = append(list, b.attempts...)
+		}
+		j.mu.Unlock()
+	} else {
+		j.mu.Unlock()
+		if list, err = j.index.attempts(id); err != nil {
+			return nil, err
+		}
+	}
+	if info.State == Running.String() || info.State == Succeeded.String() {
+		list = append(list, Attempt{Number: info.Attempt, Worker: info.Worker, Started: info.Started, Ended: info.Finished, Ending: info.State})
+	}
+	return list, nil
+}
+
+// List returns jobs, newest first. It follows the commits within about 100 ms.
+func (j *Jobs) List(ctx context.Context, f Filter) ([]Info, error) {
+	rows, err := j.index.list(ctx, f)
+	list := make([]Info, len(rows))
+	for i := range rows {
+		list[i] = rows[i].Info
+	}
+	return list, err
+}
+
+// parts are the outcomes of the jobs that another one comes after.
+func (j *Jobs) parts(ids []ID) []part {
+	list := make([]part, len(ids))
+	for i, id := range ids {
+		list[i].ID = id.String()
+		info, err := j.Get(id)
+		if err != nil {
+			list[i].State, list[i].Error = "unknown", &workers.TaskError{Kind: "fail", Type: "headrace", Message: err.Error()}
+			continue
+		}
+		list[i].State = info.State
+		if info.State == Succeeded.String() {
+			if list[i].Result, err = j.Result(context.Background(), id); err != nil {
+				list[i].Error = &workers.TaskError{Kind: "fail", Type: "headrace", Message: err.Error()}
+			}
+			continue
+		}
+		if attempts, err := j.Attempts(id); err == nil && len(attempts) > 0 {
+			last := attempts[len(attempts)-1]
+			if list[i].Error = last.Error; last.Error == nil {
+				list[i].Error = &workers.TaskError{Kind: "error", Type: "WorkerDied", Message: last.summary()}
+			}
+		}
+	}
+	return list
+}

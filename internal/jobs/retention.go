@@ -1,0 +1,154 @@
+package jobs
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/headrace/headrace/internal/config"
+)
+
+// retainEvery is how often ended jobs are removed and the journal is trimmed.
+const retainEvery = 10 * time.Second
+
+// carryLag is how many journal messages a live job may hold back before it is written again at the end.
+const carryLag = 1000
+
+func (j *Jobs) retaining(ctx context.Context) {
+	tick := time.NewTicker(retainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if err := j.Retain(ctx, now); err != nil && ctx.Err() == nil {
+				j.log.Error("retention", "error", err)
+			}
+		}
+	}
+}
+
+// Retain removes ended jobs that are past the retention of their queue, then trims the journal below everything that is still needed.
+// It runs by itself every ten seconds.
+func (j *Jobs) Retain(ctx context.Context, now time.Time) error {
+	j.mu.Lock()
+	keeps := map[string]config.Keep{}
+	for name, q := range j.queues {
+		keeps[name] = q.config.Keep
+	}
+	for key, use := range j.keys {
+		if now.Sub(use.at) >= j.config.Jobs.Idempotency {
+			delete(j.keys, key)
+		}
+	}
+	j.mu.Unlock()
+	for queue, keep := range keeps {
+		if err := j.index.retain(ctx, queue, keep, now); err != nil {
+			return err
+		}
+	}
+	return j.trim(ctx)
+}
+
+// retain deletes the ended jobs of a queue that are too old or too many.
+func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now time.Time) error {
+	for _, class := range []struct {
+		states string
+		config.Retention
+	}{{"state = 4", keep.Succeeded}, {"state > 4", keep.Dead}} {
+		cut := int64(0)
+		if class.Age > 0 {
+			cut = now.Add(-class.Age).UnixNano()
+		}
+		if class.Count > 0 {
+			var at int64
+			err := x.db.QueryRowContext(ctx, "SELECT finished FROM jobs WHERE queue = ? AND finished > 0 AND "+class.states+
+				" ORDER BY finished DESC LIMIT 1 OFFSET ?", queue, class.Count).Scan(&at)
+			if err != nil && err != sql.ErrNoRows {
+				return err
+			}
+			cut = max(cut, at)
+		}
+		if cut == 0 {
+			continue
+		}
+		for _, statement := range []string{
+			"DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND finished > 0 AND finished <= ? AND " + class.states + ")",
+			"DELETE FROM jobs WHERE queue = ? AND finished > 0 AND finished <= ? AND " + class.states,
+		} {
+			if _, err := x.db.ExecContext(ctx, statement, queue, cut); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// oldest is the lowest journal sequence that an ended job of the index needs, or 0.
+func (x *index) oldest(ctx context.Context) (seq uint64, err error) {
+	var found sql.NullInt64
+	err = x.db.QueryRowContext(ctx, "SELECT min(seq) FROM jobs WHERE finished > 0 AND seq > 0").Scan(&found)
+	return uint64(found.Int64), err
+}
+
+// trim carries live jobs that hold back the journal to its end, and purges what nothing needs.
+func (j *Jobs) trim(ctx context.Context) error {
+	oldest, err := j.index.oldest(ctx)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	floor := j.committedSeq
+	if oldest > 0 {
+		floor = min(floor, oldest)
+	}
+	for _, b := range j.recent {
+		floor = min(floor, b.seq)
+	}
+	lowest := floor
+	for _, b := range j.live {
+		if b.seq == 0 {
+			continue
+		}
+		if b.seq+carryLag < floor && b.Args != nil && !b.ending {
+			if err := j.journal.append([]ticket{{kind: recCarry, job: b}}, b.carry()); err != nil {
+				j.mu.Unlock()
+				return err
+			}
+		}
+		lowest = min(lowest, b.seq)
+	}
+	trimming := lowest > j.trimmed+carryLag/4
+	if trimming {
+		err = j.carryState()
+	}
+	j.mu.Unlock()
+	if err != nil || !trimming {
+		return err
+	}
+	if err := j.stream.Purge(ctx, jetstream.WithPurgeSequence(lowest)); err != nil {
+		return err
+	}
+	j.trimmed = lowest
+	return nil
+}
+
+// carryState writes again what is not about a job: paused queues, schedules, idempotency keys.
+func (j *Jobs) carryState() error {
+	var records []*record
+	for name, q := range j.queues {
+		if q.paused {
+			records = append(records, &record{kind: recQueue, name: name, paused: true})
+		}
+	}
+	for name, c := range j.crons {
+		records = append(records, &record{kind: recCron, name: name, at: c.last})
+	}
+	for key, use := range j.keys {
+		records = append(records, &record{kind: recKey, name: key, id: use.id, hash: use.hash, at: use.at})
+	}
+	return j.journal.append(nil, records...)
+}

@@ -1,0 +1,137 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+// watcher follows the events of a live job.
+type watcher struct {
+	wake chan struct{}
+}
+
+// signal wakes the watchers of a job.
+func (b *job) signal() {
+	if b.more == nil {
+		return
+	}
+	for _, w := range b.watchers {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Watch calls f with every committed event of a job after number n, in order and once each, until the job's end was told (nil), f
+// fails, or the context ends. Resuming after the number seen last neither repeats nor leaves out an event.
+func (j *Jobs) Watch(ctx context.Context, id ID, n uint32, f func(Event) error) error {
+	w := &watcher{wake: make(chan struct{}, 1)}
+	j.mu.Lock()
+	b := j.live[id]
+	if b == nil {
+		j.mu.Unlock()
+		return j.past(id, n, f)
+	}
+	b.extra().watchers = append(b.watchers, w)
+	j.mu.Unlock()
+	defer j.unwatch(b, w)
+	if n == 0 {
+		if err := f(firstEvent(b.Created, b.RunAt)); err != nil {
+			return err
+		}
+		n = 1
+	}
+	for {
+		events, ended := j.after(b, n)
+		for _, e := range events {
+			if err := f(e); err != nil {
+				return err
+			}
+			n = e.N
+		}
+		if ended {
+			return nil
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-j.journal.broken:
+			return j.journal.ready()
+		}
+	}
+}
+
+func firstEvent(created, runAt time.Time) Event {
+	e := stateEvent{State: "ready"}
+	if runAt.After(created) {
+		e.State, e.RunAt = "scheduled", runAt.UTC()
+	}
+	return Event{N: 1, At: created, Kind: "state", Data: e.json()}
+}
+
+// after returns the committed events with a number above n, and whether the end is committed and among them or before.
+func (j *Jobs) after(b *job, n uint32) (events []Event, ended bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range b.history {
+		if e.N > n && e.N <= b.visible {
+			events = append(events, e)
+		}
+	}
+	return events, b.endSeq != 0
+}
+
+func (j *Jobs) unwatch(b *job, w *watcher) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, other := range b.watchers {
+		if other == w {
+			b.watchers = append(b.watchers[:i:i], b.watchers[i+1:]...)
+			return
+		}
+	}
+}
+
+// past tells the events of a job that has ended.
+func (j *Jobs) past(id ID, n uint32, f func(Event) error) error {
+	j.mu.Lock()
+	var events []Event
+	if b := j.recent[id]; b != nil {
+		events = append(append(events, firstEvent(b.Created, time.Time{})), b.history...)
+		j.mu.Unlock()
+	} else {
+		j.mu.Unlock()
+		r, err := j.index.get(id)
+		if err != nil {
+			return err
+		}
+		events = append(events, firstEvent(r.Created, time.Time{}))
+		stored, err := j.index.history(id, 0)
+		if err != nil {
+			return err
+		}
+		if stored == nil {
+			stored = plainHistory(&r)
+		}
+		events = append(events, stored...)
+	}
+	for _, e := range events {
+		if e.N > n {
+			if err := f(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// plainHistory is the history of a job that was ready, ran once and ended: it is not stored, since it follows from the job.
+func plainHistory(r *row) []Event {
+	end := Event{N: r.lastEvent, At: r.Finished, Kind: "state", Data: stateEvent{State: r.State, Attempt: max(r.Attempt, 0), Error: r.Error}.json()}
+	if r.runs == 0 {
+		return []Event{end}
+	}
+	return []Event{{N: 2, At: r.Started, Kind: "state", Data: stateEvent{State: "running", Attempt: 1}.json()}, end}
+}
