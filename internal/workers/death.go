@@ -19,7 +19,7 @@ func (p *Pool) deathOf(w *worker, exit process.Exit) Death {
 		return d
 	}
 	d.Reason = "exit"
-	if exit.Signal != 0 || !exit.Known {
+	if exit.Signal != 0 || exit.Code < 0 {
 		d.Reason = "signal"
 	}
 	if exit.Signal == syscall.SIGKILL {
@@ -80,7 +80,7 @@ func (w *worker) verdict(r, victim *Run, exit process.Exit) Ending {
 		return endingOf(r.reason)
 	case victim != nil && r.parcel == victim.parcel && r.parcel.batch != nil:
 		return endingOf(victim.reason)
-	case !r.running(), victim != nil, planned(w.reason), !exit.Known: // unknown: the zygote was killed, and its workers with it
+	case !r.running(), victim != nil, planned(w.reason), exit.Orphan:
 		return Interrupted
 	default:
 		return Crashed

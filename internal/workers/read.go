@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/workers/frame"
+	"github.com/headrace/headrace/internal/workers/process"
 )
 
 // finished is a task that has ended, to be told to its sink once the lock is released.
@@ -42,6 +43,9 @@ func (w *worker) listen() {
 const leftover = 100 * time.Millisecond
 
 func (w *worker) take(f frame.Frame, batch []finished) ([]finished, error) {
+	if err := frame.Check(f.Kind, f.Body); err != nil {
+		return batch, err
+	}
 	switch f.Kind {
 	case frame.Result:
 		return w.results(f.Body, batch)
@@ -135,14 +139,11 @@ func (w *worker) event(f frame.Frame) {
 	w.pool.mu.Lock()
 	r := w.runs[f.Stream]
 	w.pool.mu.Unlock()
-	if r == nil {
-		if f.Kind == frame.Log {
-			w.pool.host.Line(w.name, "log", f.Body)
-		}
-		return
+	if f.Kind == frame.Log {
+		w.logged(f.Body, r == nil)
 	}
-	if f.Kind == frame.Chunk || f.Kind == frame.Log {
-		w.proc.Drain()
+	if r == nil {
+		return
 	}
 	r.tell(func(s Sink) {
 		switch f.Kind {
@@ -163,6 +164,22 @@ func (w *worker) event(f frame.Frame) {
 			})
 		}
 	})
+}
+
+// logged keeps a log frame among the last lines, and hands it to the host if it belongs to no task.
+func (w *worker) logged(body []byte, homeless bool) {
+	var log struct {
+		Level string `json:"level"`
+		Text  string `json:"text"`
+	}
+	if json.Unmarshal(body, &log) != nil {
+		return
+	}
+	text := []byte(log.Text)
+	w.last.add(text[:min(len(text), process.MaxLine)])
+	if homeless {
+		w.pool.host.Line(w.name, log.Level, text)
+	}
 }
 
 // line takes what the process printed.

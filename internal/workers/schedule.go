@@ -145,7 +145,7 @@ func (w *worker) room(fn *function, size int, now time.Time) (load time.Duration
 	if fn.Async {
 		return time.Duration(ahead), w.async && ahead < min(fn.abreast(), w.credit)
 	}
-	if w.async || ahead >= w.credit || !fn.short() {
+	if w.async || !fn.short() {
 		return 0, false
 	}
 	head := w.head()
@@ -244,14 +244,13 @@ func (p *Pool) Room(name string) int {
 		if !w.accepts() || !w.can(fn) || w.credit == 0 {
 			continue
 		}
-		ahead := len(w.runs) + len(w.gather)
 		_, more := w.room(fn, 0, now)
 		switch {
 		case fn.Async && (more || w.idle()):
-			n += min(fn.abreast(), w.credit) - ahead
+			n += min(fn.abreast(), w.credit) - len(w.runs) - len(w.gather)
 		case fn.short() && (more || w.idle()):
 			frames := frameAhead - w.parcels
-			n += max(1, min(frames*min(frameTasks, max(1, int(frameWork/fn.cost()))), w.credit-ahead))
+			n += max(1, frames*min(frameTasks, max(1, int(frameWork/fn.cost()))))
 		case w.idle():
 			n++
 		}

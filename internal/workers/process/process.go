@@ -19,7 +19,7 @@ type Exit struct {
 	Signal syscall.Signal // 0 if none
 	MaxRSS int64          // bytes, 0 if unknown
 	CPU    time.Duration  // user and system
-	Known  bool           // false if the parent died first, so that nobody could wait for it
+	Orphan bool           // its zygote died first, and may have taken it along
 }
 
 // Process is a running worker or zygote.

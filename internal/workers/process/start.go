@@ -86,7 +86,7 @@ func (s *Starter) Spawn(spec Spec, name string, zygote bool, lines Lines) (*Proc
 	p.grouped = true
 	go func() {
 		_ = cmd.Wait()
-		exit := Exit{Code: cmd.ProcessState.ExitCode(), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), Known: true}
+		exit := Exit{Code: cmd.ProcessState.ExitCode(), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			exit.Signal = status.Signal()
 		}

@@ -74,9 +74,9 @@ func reap(pid int) (Exit, bool) {
 	var usage unix.Rusage
 	got, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage)
 	if err != nil || got != pid {
-		return Exit{}, false
+		return Exit{Code: -1}, false
 	}
-	exit := Exit{Code: status.ExitStatus(), MaxRSS: usage.Maxrss << 10, Known: true}
+	exit := Exit{Code: status.ExitStatus(), MaxRSS: usage.Maxrss << 10}
 	if status.Signaled() {
 		exit.Code, exit.Signal = -1, status.Signal()
 	}

@@ -43,7 +43,7 @@ func (handle) signal(pid int, sig syscall.Signal) error { return unix.Kill(pid, 
 func (handle) wait()                                    {}
 func (handle) close()                                   {}
 
-func reap(int) (Exit, bool) { return Exit{}, false }
+func reap(int) (Exit, bool) { return Exit{Code: -1}, false }
 
 // ZygotesWork tells whether this system can fork workers from a zygote.
 const ZygotesWork = false

@@ -17,8 +17,8 @@ import (
 // ErrRefused is wrapped when a zygote may not fork, because threads or CUDA are live in it.
 var ErrRefused = errors.New("zygote refused to fork")
 
-// orphanWait is how long the zygote's account of a child's end is waited for after the child has ended.
-const orphanWait = 100 * time.Millisecond
+// accountWait is how long the zygote's account of a child's end is waited for after the child has ended.
+const accountWait = 2 * time.Second
 
 // Zygote forks workers from a process that has imported the app. Make it from a spawned process that has said hello.
 type Zygote struct {
@@ -162,16 +162,13 @@ func (z *Zygote) forked(body []byte) {
 func (z *Zygote) wait(c *child, h handle) {
 	h.wait()
 	var exit Exit
-	timer := time.NewTimer(orphanWait)
+	timer := time.NewTimer(accountWait)
 	defer timer.Stop()
 	select {
 	case exit = <-c.told:
 	case <-z.Exited():
-		if got, ok := reap(c.process.Pid); ok {
-			exit = got
-		} else {
-			exit = Exit{Code: -1}
-		}
+		exit, _ = reap(c.process.Pid)
+		exit.Orphan = true
 	case <-timer.C:
 		exit = Exit{Code: -1}
 	}
@@ -196,7 +193,7 @@ func (z *Zygote) exitedChild(body []byte) {
 	c := z.children[told.Pid]
 	z.mu.Unlock()
 	if c != nil {
-		exit := Exit{Code: told.Code, Signal: syscall.Signal(told.Signal), MaxRSS: told.MaxRSS, CPU: time.Duration(told.CPU * float64(time.Second)), Known: true}
+		exit := Exit{Code: told.Code, Signal: syscall.Signal(told.Signal), MaxRSS: told.MaxRSS, CPU: time.Duration(told.CPU * float64(time.Second))}
 		select {
 		case c.told <- exit:
 		default: // told twice
