@@ -24,7 +24,7 @@ import (
 // to msgs. So a block is known by its inode, and every step is seen by looking at the names n and n+1.
 type blocks struct {
 	dir    string
-	sync   func(*os.File) error
+	sync   syncFunc
 	newest *os.File // opened as early as possible, so that a failed write-back is reported to it
 	index  int
 	known  map[int]identity // every block as it was when it was synced
@@ -47,7 +47,7 @@ type syncError struct{ err error }
 func (e *syncError) Error() string { return e.err.Error() }
 func (e *syncError) Unwrap() error { return e.err }
 
-func openBlocks(root, stream string, sync func(*os.File) error) *blocks {
+func openBlocks(root, stream string, sync syncFunc) *blocks {
 	return &blocks{dir: filepath.Join(root, stream), sync: sync, known: map[int]identity{}}
 }
 
@@ -96,7 +96,7 @@ func (b *blocks) syncOpen(file *os.File, index int) (replaced bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := b.sync(file); err != nil {
+	if err := b.sync(file, contentOnly); err != nil {
 		return false, &syncError{err}
 	}
 	b.known[index] = identify(before)
@@ -246,14 +246,14 @@ func (b *blocks) syncMeta() error {
 	return nil
 }
 
-// syncFolders makes the names durable: of the blocks, of the stream, of the account and of the store.
+// syncFolders makes the names durable, from the blocks' up to the store's.
 func (b *blocks) syncFolders() error {
-	streams := filepath.Dir(b.dir)
-	account := filepath.Dir(streams)
-	for _, name := range []string{filepath.Join(b.dir, "msgs"), b.dir, streams, account, filepath.Dir(account)} {
-		if err := b.syncPath(name); err != nil {
+	folder := filepath.Join(b.dir, "msgs")
+	for range 6 { // msgs, <stream>, streams, $G, jetstream, the data folder
+		if err := b.syncPath(folder); err != nil {
 			return err
 		}
+		folder = filepath.Dir(folder)
 	}
 	return nil
 }
@@ -268,7 +268,7 @@ func (b *blocks) syncPath(name string) error {
 		return err
 	}
 	defer file.Close()
-	if err := file.Sync(); err != nil {
+	if err := b.sync(file, everything); err != nil {
 		return &syncError{err}
 	}
 	return nil

@@ -24,7 +24,7 @@ const sweepEvery = time.Second
 // fdatasync makes it durable.
 type clock struct {
 	root     string // folder of the streams: <data>/jetstream/$G/streams
-	sync     func(*os.File) error
+	sync     syncFunc
 	log      *slog.Logger
 	counters *counters
 
@@ -47,7 +47,7 @@ type epoch struct {
 
 func newEpoch() *epoch { return &epoch{streams: map[string]error{}, done: make(chan struct{})} }
 
-func newClock(root string, sync func(*os.File) error, log *slog.Logger, counters *counters) *clock {
+func newClock(root string, sync syncFunc, log *slog.Logger, counters *counters) *clock {
 	return &clock{
 		root: root, sync: sync, log: log, counters: counters, next: newEpoch(), blocks: map[string]*blocks{},
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),

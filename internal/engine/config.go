@@ -2,7 +2,6 @@ package engine
 
 import (
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/headrace/headrace/internal/problem"
@@ -36,7 +35,7 @@ type Config struct {
 	MaxMemory  int64      // bytes for all memory streams, embedded only; default an eighth of GOMEMLIMIT, at most 256 MiB
 	MaxStore   int64      // bytes for all file streams, embedded only; default the size of the disk less MinFree
 
-	sync func(*os.File) error // fdatasync; tests record or fail here
+	sync syncFunc // the platform's; tests record or fail here
 }
 
 const (
@@ -81,7 +80,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxPayload = defaultMaxPayload
 	}
 	if c.sync == nil {
-		c.sync = fdatasync
+		c.sync = syncFile
 	}
 	return c, nil
 }

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -182,7 +183,7 @@ func (e *Engine) Blobs() *blob.Store { return e.blobs }
 func (e *Engine) openBlobs() (err error) {
 	opts := blob.Options{Admit: e.Admit}
 	if e.cfg.Durability == Fsync {
-		opts.Sync = e.cfg.sync
+		opts.Sync = func(file *os.File) error { return e.cfg.sync(file, contentOnly) }
 	}
 	e.blobs, err = blob.Open(e.folder.join("blobs"), opts)
 	return err

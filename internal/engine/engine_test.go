@@ -154,13 +154,13 @@ func TestStreamRefusesOtherOptions(t *testing.T) {
 func TestFailedSyncEndsAcknowledging(t *testing.T) {
 	var mu sync.Mutex
 	fail := false
-	e := open(t, Config{sync: func(file *os.File) error {
+	e := open(t, Config{sync: func(file *os.File, what extent) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if fail {
 			return errors.New("input/output error")
 		}
-		return fdatasync(file)
+		return syncFile(file, what)
 	}})
 	js := connect(t, e)
 	ctx := t.Context()
@@ -191,7 +191,7 @@ func TestCommitHonoursContext(t *testing.T) {
 	var once sync.Once
 	blocking := false
 	var mu sync.Mutex
-	e := open(t, Config{sync: func(*os.File) error {
+	e := open(t, Config{sync: func(*os.File, extent) error {
 		mu.Lock()
 		wait := blocking
 		mu.Unlock()

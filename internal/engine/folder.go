@@ -30,7 +30,7 @@ func openFolder(path string) (*folder, error) {
 	if err != nil {
 		return nil, problem.New("HR5005", "data folder: %w", err)
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeFolder(path); err != nil {
 		return nil, problem.New("HR5005", "data folder: %w", err).Hinting("make the folder, or choose another engine.data")
 	}
 	// The version comes first: a folder of the future may use its lock file differently.
@@ -58,6 +58,25 @@ func (f *folder) join(names ...string) string {
 
 // close lets go of the lock. The file stays: removing it would let two processes hold locks on two files of one name.
 func (f *folder) close() { _ = f.lock.Close() }
+
+// makeFolder makes the folder and what is missing above it, durably.
+func makeFolder(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if err == nil || parent == path {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: unix.ENOTDIR}
+	}
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
 
 func checkFormat(path string) (fresh bool, err error) {
 	text, err := os.ReadFile(filepath.Join(path, "format"))
