@@ -1,0 +1,38 @@
+"""Exceptions that user code raises or sees."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from headrace._duration import seconds
+
+
+class HeadraceError(Exception):
+    """Headrace refused something. `code` is stable (see the error reference), `hint` says what to do next."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.code:
+            text = f"{self.code}: {text}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class Retry(Exception):
+    """Raise it to have the job run again, `after` a duration such as "30s", or after the function's backoff."""
+
+    def __init__(self, message: str = "", *, after: str | timedelta | None = None) -> None:
+        super().__init__(message or "the function asked for a retry")
+        self.after = None if after is None else seconds(after, "after")
+
+
+class Fail(Exception):
+    """Raise it to end the job as failed without any further retry."""
+
+
+class Cancelled(BaseException):
+    """Raised inside a running function whose job was cancelled. Like KeyboardInterrupt it passes `except Exception`."""

@@ -1,0 +1,142 @@
+"""Job: what a running function may ask and tell about its task."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace import _json
+from headrace._blob import Blob
+from headrace._options import Duration, Priority, check
+
+
+class Channel(Protocol):
+    """The worker, as a job sees it."""
+
+    spool: str
+
+    def progress(self, task: int, body: bytes) -> None: ...
+    def checkpoint(self, task: int, body: bytes) -> None: ...
+    def request(self, task: int, op: str, fields: dict[str, Any]) -> Any: ...
+
+
+class _JobLog(logging.LoggerAdapter[logging.Logger]):
+    """Tags records with the task, wherever they are logged from."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
+
+
+class Job:
+    """One run of a function. `hr.Job()` makes one that talks to nobody, to call functions directly in tests."""
+
+    def __init__(self, id: str = "", *, attempt: int = 1, key: str | None = None, queue: str = "default", tags: tuple[str, ...] = (),
+                 deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None) -> None:
+        self.id = id
+        self.attempt = attempt
+        self.key = key
+        self.queue = queue
+        self.tags = tags
+        self.deadline = deadline
+        self.parts = parts
+        self.cancelled = False
+        self._checkpoint = checkpoint
+        self._task = 0
+        self._channel: Channel | None = None
+
+    @classmethod
+    def _of(cls, meta: bytes, task: int, channel: Channel) -> Job:
+        """The job of a task, from its meta."""
+        known = _json.decode(meta) if meta else {}
+        deadline = known.get("deadline")
+        job = cls(known.get("id", ""), attempt=known.get("attempt", 1), key=known.get("key"), queue=known.get("queue", "default"),
+                  tags=tuple(known.get("tags") or ()), deadline=None if deadline is None else datetime.fromtimestamp(deadline, timezone.utc),
+                  parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"))
+        job._task = task
+        job._channel = channel
+        return job
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose lines belong to this job, from debug upwards."""
+        return _JobLog(_logger, {"headrace_task": self._task})
+
+    def remaining(self) -> float:
+        """Seconds until the deadline, never negative; infinity if there is none."""
+        return float("inf") if self.deadline is None else max(0.0, self.deadline.timestamp() - time.time())
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Tells how far it is. Each call is sent at once, so a few times a second is plenty."""
+        body: dict[str, Any] = {"done": done}
+        if total is not None:
+            body["total"] = total
+        if note is not None:
+            body["note"] = note
+        data = _json.encode(body)
+        if self._channel is not None:
+            self._channel.progress(self._task, data)
+
+    def checkpoint(self, value: Any) -> None:
+        """Stores where it is; the next attempt gets it from resume(). Replaces the one before."""
+        data = _json.encode(value)
+        self._checkpoint = _json.decode(data)
+        if self._channel is not None:
+            self._channel.checkpoint(self._task, data)
+
+    def resume(self) -> Any:
+        """The last checkpoint, of this or an earlier attempt, as plain JSON values; None if there is none."""
+        return self._checkpoint
+
+    def enqueue(self, function: str | Callable[..., Any], args: Mapping[str, Any] | None = None, /, *, queue: str | None = None,
+                delay: Duration | None = None, run_at: datetime | None = None, priority: Priority | None = None, key: str | None = None,
+                unique: str | None = None, retries: int | None = None, timeout: Duration | None = None, expires: Duration | None = None,
+                tags: list[str] | None = None, **named: Any) -> str:
+        """Enqueues another job and returns its id once it is stored. Arguments are given by name; one that is called like
+        an option goes into the mapping `args`."""
+        name = function if isinstance(function, str) else function.__name__
+        options = check(dict(queue=queue, delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout,
+                             expires=expires, tags=tags), f"enqueue {name}()")
+        if run_at is not None:
+            options["run_at"] = run_at.timestamp()
+        reply = self._reach().request(self._task, "enqueue", {"function": name, "args": {**(args or {}), **named}, "options": options})
+        return str(reply["id"])
+
+    def blob(self, data: bytes | bytearray | memoryview | str | Path, *, name: str | None = None, type: str | None = None,
+             move: bool = False) -> Blob:
+        """Stores bytes, or the file at a path, and returns the blob to hand on or return. A file is copied; `move=True` gives
+        it away, which costs nothing on the same disk."""
+        from headrace import _spool
+
+        channel = self._reach()
+        path, name = _spool.put(Path(channel.spool), data, name, move)
+        fields: dict[str, Any] = {"path": str(path), "type": type or _spool.content_type(name)}
+        if name:
+            fields["name"] = name
+        try:
+            return Blob.of(channel.request(self._task, "blob", fields))
+        finally:
+            path.unlink(missing_ok=True)  # still there only if headrace refused it
+
+    def _reach(self) -> Channel:
+        if self._channel is None:
+            raise RuntimeError("this job is not run by headrace, so it has nobody to ask")
+        return self._channel
+
+
+_logger = logging.Logger("headrace.job", logging.DEBUG)
+current: ContextVar[Job] = ContextVar("headrace_job")
+sync_job: Callable[[], Job | None] = lambda: None  # set by the worker: the job of the main thread
+
+
+def current_job() -> Job:
+    """The job of the function that is running; RuntimeError if none is."""
+    job = current.get(None) or sync_job()
+    if job is None:
+        raise RuntimeError("current_job(): no job is running here")
+    return job
