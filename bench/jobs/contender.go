@@ -23,7 +23,6 @@ type contender interface {
 	recorded() (int, error) // results stored, or jobs recorded as succeeded
 	servers() []int         // roots of the processes that are the system, workers included
 	client() []int          // roots of processes that only enqueue
-	alive() bool            // nothing of it has ended by itself
 }
 
 // setup is how a contender is started.

@@ -26,7 +26,6 @@ func (h *headrace) durability() string {
 func (h *headrace) addr() string   { return h.admin }
 func (h *headrace) servers() []int { return []int{h.process.pid()} }
 func (h *headrace) client() []int  { return nil }
-func (h *headrace) alive() bool    { return !h.process.exited() }
 
 func (h *headrace) start(ctx context.Context, setup setup) (err error) {
 	*h = headrace{public: freeAddr(), admin: freeAddr()}

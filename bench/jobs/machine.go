@@ -69,3 +69,10 @@ func syncTime() time.Duration {
 	slices.Sort(times)
 	return times[50].Round(time.Microsecond)
 }
+
+// otherLoad says how busy the machine was before the first contender: figures from a machine that was not idle are low.
+func otherLoad() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	one, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("- Load average of the minute before: %s. An idle machine has about 0; with others at work all figures are worse than they could be.\n", one)
+}

@@ -139,15 +139,13 @@ func (r *report) cell(figure, contender string, median float64) string {
 
 // digits writes three significant digits, and thousands with a comma.
 func digits(v float64) string {
-	switch {
-	case v == 0:
+	if v == 0 {
 		return "0"
-	case math.Abs(v) < 100:
-		return fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), v)
 	}
 	scale := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-2)
-	text := fmt.Sprintf("%.0f", math.Round(v/scale)*scale)
-	for i := len(text) - 3; i > 0; i -= 3 {
+	v = math.Round(v/scale) * scale
+	text := fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v)*(1+1e-9))))), v)
+	for i := len(text) - 3; i > 0 && !strings.Contains(text, "."); i -= 3 {
 		text = text[:i] + "," + text[i:]
 	}
 	return text

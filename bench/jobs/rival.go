@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
@@ -19,7 +20,9 @@ type rival struct {
 	fleet  bool                       // work starts one process: start as many as there are workers
 
 	redis     *redis
+	mu        sync.Mutex // guards processes against supervise
 	processes []*process
+	stopping  bool
 	front     *process
 	listen    string
 }
@@ -72,7 +75,7 @@ func (r *rival) addr() string       { return r.listen }
 func (r *rival) client() []int      { return []int{r.front.pid()} }
 
 func (r *rival) start(ctx context.Context, setup setup) (err error) {
-	*r = rival{title: r.title, states: r.states, work: r.work, door: r.door, count: r.count, fleet: r.fleet, listen: freeAddr()}
+	r.redis, r.front, r.processes, r.stopping, r.listen = nil, nil, nil, false, freeAddr()
 	defer func() {
 		if err != nil {
 			r.stop()
@@ -91,11 +94,15 @@ func (r *rival) start(ctx context.Context, setup setup) (err error) {
 		fleet = setup.workers
 	}
 	for i := range fleet {
-		p, err := spawn(fmt.Sprintf("workers-%d", i), setup.dir, env, r.work(setup.workers)...)
+		start := func() (*process, error) {
+			return spawn(fmt.Sprintf("workers-%d", i), setup.dir, env, r.work(setup.workers)...)
+		}
+		p, err := start()
 		if err != nil {
 			return err
 		}
 		r.processes = append(r.processes, p)
+		go r.supervise(i, p, start)
 	}
 	if r.front, err = spawn("door", setup.dir, env, r.door(port(r.listen))...); err != nil {
 		return err
@@ -103,7 +110,31 @@ func (r *rival) start(ctx context.Context, setup setup) (err error) {
 	return r.front.listening(ctx, r.listen)
 }
 
+// supervise starts a worker process again as soon as it has ended, as a service manager or container platform would.
+func (r *rival) supervise(slot int, p *process, start func() (*process, error)) {
+	for {
+		<-p.dead
+		r.mu.Lock()
+		if r.stopping {
+			r.mu.Unlock()
+			return
+		}
+		again, err := start()
+		if err == nil {
+			r.processes[slot] = again
+		}
+		r.mu.Unlock()
+		if err != nil {
+			return
+		}
+		p = again
+	}
+}
+
 func (r *rival) stop() {
+	r.mu.Lock()
+	r.stopping = true
+	r.mu.Unlock()
 	if r.front != nil {
 		r.front.stop()
 	}
@@ -144,18 +175,10 @@ func (r *rival) recorded() (int, error) { return r.count(r.redis) }
 
 func (r *rival) servers() []int {
 	roots := []int{r.redis.pid()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, p := range r.processes {
 		roots = append(roots, p.pid())
 	}
 	return roots
-}
-
-// alive is whether all workers run: Dramatiq ends them all when one is killed.
-func (r *rival) alive() bool {
-	for _, p := range r.processes {
-		if p.exited() {
-			return false
-		}
-	}
-	return true
 }

@@ -15,6 +15,8 @@ import (
 // sizes is how much each scenario does.
 type sizes struct {
 	repeat   int
+	kills    int            // repetitions of scenarios 5 and 6, which vary more
+	like     bool           // also with like durability
 	jobs     map[string]int // jobs of scenario 1 by contender
 	seconds  time.Duration  // of each timed scenario
 	patience time.Duration  // for a killed worker's job to run again
@@ -197,46 +199,42 @@ func (b *bout) killed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if again == 0 {
-		why := fmt.Sprintf("> %.0f s", b.patience.Seconds())
-		if !b.alive() {
-			why += "; it ended all its workers"
-		}
-		b.report.say(killRerun, b.name(), why)
+		b.report.say(killRerun, b.name(), b.tooLong())
 		return false, nil
 	}
 	b.note(killRerun, milli(again-at))
 	return true, b.release(ctx)
 }
 
-// replaced is scenario 6: the only worker, which has imported pandas, is killed while idle, and a job is enqueued at once.
-func (b *bout) replaced(ctx context.Context) error {
+// replaced is scenario 6: the only worker, which has imported pandas, is killed while idle, and a job is enqueued at once. It
+// reports false if patience ended.
+func (b *bout) replaced(ctx context.Context) (bool, error) {
 	if err := b.ledger.load(); err != nil {
-		return err
+		return false, err
 	}
 	victim := b.ledger.runs[uint64(b.next-1)][0].pid
 	index := b.next
 	at := monotonic(time.Now())
 	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-		return err
+		return false, err
 	}
 	if err := b.one("noop"); err != nil {
-		return err
+		return false, err
 	}
-	err := poll(ctx, b.patience, 2*time.Millisecond, "rerun", func() (bool, error) {
+	err := poll(ctx, b.patience, 2*time.Millisecond, "run", func() (bool, error) {
 		err := b.ledger.load()
 		return len(b.ledger.runs[uint64(index)]) > 0, err
 	})
 	if err != nil {
-		why := fmt.Sprintf("> %.0f s", b.patience.Seconds())
-		if !b.alive() {
-			why = "none: it ended all its workers"
-		}
-		b.report.say(replacement, b.name(), why)
-		return ctx.Err()
+		b.report.say(replacement, b.name(), b.tooLong())
+		return false, ctx.Err()
 	}
 	b.note(replacement, milli(b.ledger.runs[uint64(index)][0].at-at))
-	return b.settle(ctx, time.Minute)
+	return true, b.settle(ctx, time.Minute)
 }
+
+// tooLong is what stands in the table where patience ended.
+func (b *bout) tooLong() string { return fmt.Sprintf("> %.0f s", b.patience.Seconds()) }
 
 func accepted(_, status int, body []byte, _, _ time.Time) error {
 	if status != 202 {
