@@ -191,11 +191,11 @@ func (p *Pool) start(ctx context.Context, g *generation) (*worker, hello, error)
 	p.names++
 	name := fmt.Sprintf("%s-%d", p.cfg.Name, p.names)
 	p.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.StartTimeout)
+	limited, cancel := context.WithTimeout(ctx, p.cfg.StartTimeout)
 	defer cancel()
 	w := &worker{pool: p, name: name, runs: map[uint64]*Run{}, ready: make(chan struct{}), gone: make(chan struct{}),
 		wake: make(chan struct{}, 1), written: make(chan struct{}), since: time.Now(), started: time.Now()}
-	proc, err := p.launch(ctx, g, name, w.line)
+	proc, err := p.launch(limited, g, name, w.line)
 	if err != nil {
 		return nil, hello{}, problem.New("HR6004", "worker %s cannot be started: %w", name, err).At(g.spec.Python)
 	}
@@ -210,7 +210,7 @@ func (p *Pool) start(ctx context.Context, g *generation) (*worker, hello, error)
 		return w, h, nil
 	case <-w.gone:
 		err = problem.New("HR6005", "worker %s died as it started", name).At(strings.Join(w.last.all(), "\n"))
-	case <-ctx.Done():
+	case <-limited.Done():
 		err = problem.New("HR6003", "worker %s gave no credit within %s", name, p.cfg.StartTimeout)
 		p.mu.Lock()
 		w.kill("protocol")

@@ -26,9 +26,10 @@ type Spec struct {
 // Starter starts processes from one operating system thread that lives as long as they do: the death signal of a child
 // is bound to the thread that started it.
 type Starter struct {
-	work chan func()
-	live sync.WaitGroup
-	once sync.Once
+	work   chan func()
+	mu     sync.Mutex
+	live   int // processes
+	closed bool
 }
 
 // NewStarter starts the thread.
@@ -43,14 +44,38 @@ func NewStarter() *Starter {
 	return s
 }
 
-// Close ends the thread once every process has ended; nothing may be started afterwards.
+// Close ends the thread once every process has ended; nothing is started afterwards.
 func (s *Starter) Close() {
-	s.once.Do(func() {
-		go func() {
-			s.live.Wait()
-			close(s.work)
-		}()
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.endIfDone()
+	}
+}
+
+func (s *Starter) endIfDone() {
+	if s.closed && s.live == 0 {
+		close(s.work)
+	}
+}
+
+// enter counts a process in, and leave counts it out.
+func (s *Starter) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.live++
+	return true
+}
+
+func (s *Starter) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live--
+	s.endIfDone()
 }
 
 // Spawn starts a worker, or a zygote, by exec.
@@ -71,11 +96,14 @@ func (s *Starter) Spawn(spec Spec, name string, zygote bool, lines Lines) (*Proc
 	cmd.Stdout, cmd.Stderr = l.stdout, l.err
 	cmd.SysProcAttr = attributes()
 
-	s.live.Add(1)
+	if !s.enter() {
+		l.closeOurs()
+		return nil, os.ErrClosed
+	}
 	done := make(chan error)
 	s.work <- func() { done <- cmd.Start() }
 	if err := <-done; err != nil {
-		s.live.Done()
+		s.leave()
 		l.closeOurs()
 		return nil, err
 	}
@@ -94,7 +122,7 @@ func (s *Starter) Spawn(spec Spec, name string, zygote bool, lines Lines) (*Proc
 			exit.MaxRSS = int64(usage.Maxrss) * rssUnit
 		}
 		p.ended(exit)
-		s.live.Done()
+		s.leave()
 	}()
 	return p, nil
 }

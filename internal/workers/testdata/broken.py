@@ -1,0 +1,5 @@
+import headrace as hr
+
+app = hr.App()
+print("about to fail")
+raise RuntimeError("no licence")

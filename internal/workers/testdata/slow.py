@@ -1,0 +1,6 @@
+import time
+
+import headrace as hr
+
+app = hr.App()
+time.sleep(600)
