@@ -15,7 +15,7 @@ import (
 // taken relative to the configuration file, secret a value that may be given as file:NAME and is never shown.
 type Config struct {
 	// Name of this node; unique in a cluster, and the prefix of its durable state.
-	Node string `yaml:"node" pattern:"name"`
+	Node string `yaml:"node" pattern:"node"`
 	// Python file of the default pool; shorthand for pools.default.app.
 	App string `yaml:"app" path:"true"`
 	// Storage of everything durable. A plain address, as in `engine: nats://host:4222`, is shorthand for engine.url.

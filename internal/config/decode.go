@@ -313,7 +313,7 @@ func unknown(p place, path, name string, list []key) error {
 	for i, k := range list {
 		names[i] = k.name
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return e.Hinting("write %s", near)
 	}
 	var homes []string

@@ -8,7 +8,7 @@ type Engine struct {
 	Data string `yaml:"data" path:"true"`
 	// When a write is acknowledged: after it is on the disk (fsync), or after it was handed to the operating system (written).
 	Durability string `yaml:"durability" enum:"fsync,written"`
-	// Free disk space under which new work is refused with HR5002.
+	// Free disk space under which new work is refused with HR5002; 0B never refuses.
 	MinFree Size `yaml:"min_free"`
 	// Copies of each stream in a cluster; more than 1 needs engine.url.
 	Replicas int `yaml:"replicas" min:"1" max:"5"`

@@ -88,7 +88,7 @@ func (c *Config) environment(env map[string]string) error {
 		ours := slices.ContainsFunc(sections, func(k key) bool { return strings.HasPrefix(name, environment(k.name)+"_") })
 		if ours && !fromKubernetes(name) {
 			e := problem.New("HR9002", "unknown variable %s", name).At(at.String())
-			if near := nearest(name, slices.Sorted(maps.Keys(settable))); near != "" {
+			if near := Nearest(name, slices.Sorted(maps.Keys(settable))); near != "" {
 				e = e.Hinting("write %s", near)
 			}
 			return e
@@ -108,7 +108,7 @@ func (c *Config) flags(flags map[string]string) error {
 		at := place{name: "flag"}
 		if _, ok := settable[path]; !ok {
 			e := problem.New("HR9002", "unknown key %s", path).At(at.String())
-			if near := nearest(path, slices.Sorted(maps.Keys(settable))); near != "" {
+			if near := Nearest(path, slices.Sorted(maps.Keys(settable))); near != "" {
 				e = e.Hinting("write %s", near)
 			}
 			return e

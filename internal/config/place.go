@@ -48,8 +48,8 @@ func invalid(p place, path, format string, args ...any) *problem.Error {
 	return e.At(p.caret())
 }
 
-// nearest is the candidate with the smallest edit distance to word, or "" if none is near enough to be a slip.
-func nearest(word string, candidates []string) string {
+// Nearest is the candidate with the smallest edit distance to word, or "" if none is near enough to be a slip.
+func Nearest(word string, candidates []string) string {
 	best, limit := "", (len(word)+2)/3
 	for _, candidate := range candidates {
 		if d := distance(word, candidate); d <= limit {

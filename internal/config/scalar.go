@@ -15,6 +15,7 @@ import (
 
 var (
 	namePattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+	nodePattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`) // it becomes part of the names of streams
 	secretPattern = regexp.MustCompile(`\$\{env:([^}]*)\}`)
 )
 
@@ -88,16 +89,16 @@ func (k key) check(v reflect.Value) error {
 		words := strings.Split(allowed, ",")
 		if !slices.Contains(words, v.String()) {
 			hint := "write one of " + strings.Join(words, ", ")
-			if near := nearest(v.String(), words); near != "" {
+			if near := Nearest(v.String(), words); near != "" {
 				hint = "write " + near
 			}
 			return wrong(hint, "%q is not one of %s", v.String(), strings.Join(words, ", "))
 		}
 	}
 	switch k.tag.Get("pattern") {
-	case "name":
-		if !namePattern.MatchString(v.String()) {
-			return wrong("write a lower case letter, then letters, digits, - or _, at most 63 in all", "%q is not a name", v.String())
+	case "node":
+		if !nodePattern.MatchString(v.String()) {
+			return wrong("write a lower case letter, then letters, digits, - or _, at most 32 in all", "%q is not a name of a node", v.String())
 		}
 	case "address":
 		return checkAddress(v.String())

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Check the configuration and the files that it names, without starting anything", Args: needs(),
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			if err := a.checkFiles(c); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.Stderr, "the configuration is valid")
+			return nil
+		},
+	}
+}
+
+// checkFiles looks for what the configuration names.
+func (a *app) checkFiles(c *config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		p, at := c.Pools[name], "pools."+name
+		if info, err := os.Stat(a.path(p.App)); err != nil || info.IsDir() {
+			return problem.New("HR6010", "%s.app: there is no file %s", at, p.App).At(c.Origin(at + ".app"))
+		}
+		if err := a.checkFolder(c, at+".dir", p.Dir); err != nil {
+			return err
+		}
+		if p.Python != "" {
+			if _, err := exec.LookPath(p.Python); err != nil {
+				return problem.New("HR6004", "%s.python: %w", at, err).At(c.Origin(at + ".python"))
+			}
+		}
+	}
+	for i, r := range c.Routes {
+		if err := a.checkFolder(c, fmt.Sprintf("routes[%d].static", i), r.Static); err != nil {
+			return err
+		}
+	}
+	for key, name := range map[string]string{"admin.token_file": c.Admin.TokenFile, "workers.token_file": c.Workers.TokenFile} {
+		if name == "" {
+			continue
+		}
+		if token, err := os.ReadFile(a.path(name)); err != nil {
+			return problem.New("HR9003", "%s: %w", key, err).At(c.Origin(key)).Hinting("make the file, with a long random text in it")
+		} else if len(token) < 16 {
+			return problem.New("HR9003", "%s: the token is shorter than 16 bytes", key).At(c.Origin(key)).Hinting("put a long random text in it")
+		}
+	}
+	return nil
+}
+
+func (a *app) checkFolder(c *config.Config, key, name string) error {
+	if name == "" {
+		return nil
+	}
+	if info, err := os.Stat(a.path(name)); err != nil || !info.IsDir() {
+		return problem.New("HR9003", "%s: there is no folder %s", key, name).At(c.Origin(key)).Hinting("make the folder, or name another")
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func (a *app) jobCommand() *cobra.Command {
+	return group("job", "Enqueue, find, follow and steer jobs",
+		a.jobEnqueue(), a.jobList(), a.jobGet(), a.jobTail(), a.jobCancel(), a.jobRetry())
+}
+
+// job is what the API tells of one.
+type job struct {
+	ID       string    `json:"id"`
+	Function string    `json:"function"`
+	Queue    string    `json:"queue"`
+	State    string    `json:"state"`
+	Attempt  int       `json:"attempt"`
+	Created  time.Time `json:"created"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	Progress *progress `json:"progress"`
+	Error    string    `json:"error"`
+}
+
+type progress struct {
+	Done  float64 `json:"done"`
+	Total float64 `json:"total"`
+	Note  string  `json:"note"`
+}
+
+func (p *progress) String() string {
+	if p == nil {
+		return ""
+	}
+	text := strconv.FormatFloat(p.Done, 'f', -1, 64)
+	if p.Total > 0 {
+		text = fmt.Sprintf("%.0f%%", 100*p.Done/p.Total)
+	}
+	return strings.TrimSpace(text + " " + p.Note)
+}
+
+// query collects the flags that were set, under their names with _ for -.
+func query(flags *pflag.FlagSet, except ...string) url.Values {
+	values := url.Values{}
+	flags.Visit(func(f *pflag.Flag) {
+		for _, name := range append(except, "config", "set", "server", "token-file", "output") {
+			if f.Name == name {
+				return
+			}
+		}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values.Set(strings.ReplaceAll(f.Name, "-", "_"), strings.Join(list.GetSlice(), ","))
+			return
+		}
+		values.Set(strings.ReplaceAll(f.Name, "-", "_"), f.Value.String())
+	})
+	return values
+}
+
+func (a *app) jobEnqueue() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "enqueue FUNCTION [ARGS]",
+		Short: "Store a job; ARGS is a JSON object, @FILE, or - for stdin",
+		Example: `  headrace job enqueue count '{"to": 10}'
+  headrace job enqueue count @args.json --delay 5m --tags nightly,test`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body, err := a.arguments(args[1:])
+			if err != nil {
+				return err
+			}
+			var told struct{ ID, State, Durability string }
+			show, err := a.ask(cmd.Context(), request{
+				method: http.MethodPost, path: []string{"jobs", args[0]}, query: query(cmd.Flags()), body: bytes.NewReader(body),
+				header: http.Header{"Content-Type": {"application/json"}},
+			}, &told)
+			if err != nil || !show {
+				return err
+			}
+			fmt.Fprintf(a.Stdout, "%s\n", told.ID)
+			fmt.Fprintf(a.Stderr, "%s, %s; follow it with: headrace job tail %s\n", told.State, told.Durability, told.ID)
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.String("delay", "", "time to wait before it starts, as in 5m")
+	flags.String("run-at", "", "time to start, as in 2030-01-31T06:00:00Z")
+	flags.String("priority", "", "low, normal, high or critical")
+	flags.String("key", "", "concurrency key")
+	flags.String("unique", "", "args, or the argument that makes it a duplicate")
+	flags.Int("retries", 0, "runs after the first if it fails")
+	flags.String("timeout", "", "longest run, as in 10m")
+	flags.String("expires", "", "time until it must have ended, as in 1h")
+	flags.StringSlice("tags", nil, "tags, to find it by")
+	flags.String("wait", "", "wait this long for its end, as in 30s")
+	return cmd
+}
+
+// arguments reads the JSON of an optional argument.
+func (a *app) arguments(args []string) ([]byte, error) {
+	text := []byte("{}")
+	if len(args) > 0 {
+		var err error
+		switch name, isFile := strings.CutPrefix(args[0], "@"); {
+		case args[0] == "-":
+			text, err = io.ReadAll(a.Stdin)
+		case isFile:
+			text, err = os.ReadFile(a.path(name))
+		default:
+			text = []byte(args[0])
+		}
+		if err != nil {
+			return nil, usage("arguments: %w", err).Hinting("name a file that can be read")
+		}
+	}
+	if !json.Valid(text) {
+		return nil, usage("the arguments are not JSON").Hinting(`write one JSON object in single quotes, as in '{"to": 10}'`)
+	}
+	return text, nil
+}
+
+func filters(flags *pflag.FlagSet) {
+	flags.StringSlice("state", nil, "scheduled, ready, running, succeeded, dead, cancelled, expired")
+	flags.String("function", "", "only of this function")
+	flags.String("queue", "", "only of this queue")
+	flags.String("tag", "", "only with this tag")
+}
+
+func (a *app) jobList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List jobs, newest first", Args: needs(),
+		Example: "  headrace job list --state dead,running --function report",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var told struct {
+				Jobs   []job
+				Cursor string
+			}
+			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: []string{"jobs"}, query: query(cmd.Flags())}, &told)
+			if err != nil || !show {
+				return err
+			}
+			rows := make([][]string, len(told.Jobs))
+			for i, j := range told.Jobs {
+				rows[i] = []string{j.ID, j.State, j.Function, j.Queue, strconv.Itoa(j.Attempt), ago(j.Created), or(j.Error, j.Progress.String())}
+			}
+			if err := table(a.Stdout, []string{"id", "state", "function", "queue", "attempt", "age", "note"}, rows); err != nil {
+				return err
+			}
+			switch {
+			case len(rows) == 0:
+				fmt.Fprintln(a.Stderr, "no jobs; enqueue one with: headrace job enqueue FUNCTION '{}'")
+			case told.Cursor != "":
+				fmt.Fprintf(a.Stderr, "more with: --cursor %s\n", told.Cursor)
+			}
+			return nil
+		},
+	}
+	filters(cmd.Flags())
+	cmd.Flags().String("since", "", "created within this time, or after this date")
+	cmd.Flags().Int("limit", 0, "most jobs to list")
+	cmd.Flags().String("cursor", "", "continue where a list ended")
+	return cmd
+}
+
+func (a *app) jobGet() *cobra.Command {
+	var part string
+	cmd := &cobra.Command{
+		Use: "get ID", Short: "Show a job, its result, attempts or logs", Args: needs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := []string{"jobs", args[0]}
+			switch part {
+			case "":
+			case "result", "attempts", "logs":
+				path = append(path, part)
+			default:
+				return usage("--show %s is not a part of a job", part).Hinting("write --show result, attempts or logs")
+			}
+			var told json.RawMessage
+			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: path}, &told)
+			switch {
+			case err != nil || !show:
+				return err
+			case part == "":
+				return fields(a.Stdout, told)
+			}
+			return a.printJSON(told)
+		},
+	}
+	cmd.Flags().StringVar(&part, "show", "", "result, attempts or logs instead of the job itself")
+	return cmd
+}
+
+func (a *app) jobCancel() *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ID...", Short: "End jobs, running ones too", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.eachJob(cmd, args, "cancel") },
+	}
+}
+
+// eachJob does one thing to each of some jobs and tells the state they are in.
+func (a *app) eachJob(cmd *cobra.Command, ids []string, verb string) error {
+	for _, id := range ids {
+		var told job
+		show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"jobs", id, verb}}, &told)
+		if err != nil {
+			return err
+		}
+		if show {
+			fmt.Fprintf(a.Stdout, "%s %s\n", id, or(told.State, verb+" requested"))
+		}
+	}
+	return nil
+}
+
+func (a *app) jobRetry() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "retry [ID...]", Short: "Run ended jobs again, by id or by filter",
+		Example: "  headrace job retry --state dead --function report",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filter := query(cmd.Flags())
+			switch {
+			case len(args) > 0 && len(filter) > 0:
+				return usage("retry takes ids or filters, not both").Hinting("remove one of the two")
+			case len(args) > 0:
+				return a.eachJob(cmd, args, "retry")
+			case !filter.Has("state"):
+				return usage("retry needs ids or --state").Hinting("write headrace job retry --state dead to retry all that are dead")
+			}
+			var told json.RawMessage
+			show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"jobs", "retry"}, query: filter}, &told)
+			if err != nil || !show {
+				return err
+			}
+			return fields(a.Stdout, told)
+		},
+	}
+	filters(cmd.Flags())
+	return cmd
+}

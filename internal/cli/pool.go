@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headrace/headrace/internal/config"
+)
+
+func (a *app) poolCommand() *cobra.Command {
+	return group("pool", "Look at worker pools; restart and drain them", a.poolList(),
+		a.steer("pools", "restart", "Replace its processes, new ones first"),
+		a.steer("pools", "drain", "Finish what its processes hold and start no more"))
+}
+
+func (a *app) poolList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the pools and their workers", Args: needs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var told struct {
+				Pools []struct {
+					Name    string
+					Healthy bool
+					Workers []struct {
+						Name, State, Function string
+						PID                   int
+						RSS                   int64 // bytes
+						Tasks                 int
+						Age                   float64 // seconds
+					}
+				}
+			}
+			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: []string{"pools"}}, &told)
+			if err != nil || !show {
+				return err
+			}
+			var rows [][]string
+			for _, p := range told.Pools {
+				health := "healthy"
+				if !p.Healthy {
+					health = "unhealthy"
+				}
+				if len(p.Workers) == 0 {
+					rows = append(rows, []string{p.Name, health, "", "", "", "", "", "", ""})
+				}
+				for _, w := range p.Workers {
+					rows = append(rows, []string{p.Name, health, w.Name, strconv.Itoa(w.PID), w.State, w.Function, size(w.RSS), strconv.Itoa(w.Tasks),
+						span(time.Duration(w.Age * float64(time.Second)))})
+				}
+			}
+			return table(a.Stdout, []string{"pool", "health", "worker", "pid", "state", "function", "memory", "tasks", "age"}, rows)
+		},
+	}
+}
+
+// size is a number of bytes as a person reads it.
+func size(n int64) string {
+	s := config.Size(n)
+	if s < 10*config.MiB {
+		return (s / config.KiB * config.KiB).String()
+	}
+	return (s / config.MiB * config.MiB).String()
+}
