@@ -19,7 +19,7 @@ import (
 var (
 	full = sizes{
 		repeat: 3, kills: 5, like: true, seconds: 2 * time.Second, patience: time.Minute, upload: 1 << 30,
-		jobs: map[string]int{"headrace": 50_000, "Celery": 4_000, "Dramatiq": 10_000, "BullMQ": 50_000},
+		jobs: map[string]int{"headrace": 50_000, "Celery": 3_000, "Dramatiq": 6_000, "BullMQ": 30_000},
 	}
 	quick = sizes{
 		repeat: 1, kills: 1, seconds: 500 * time.Millisecond, patience: 2 * time.Second, upload: 64 << 20,
@@ -118,7 +118,7 @@ func throughput(ctx context.Context, c contender, r *report, s sizes) error {
 			return err
 		}
 	}
-	for range s.kills { // a contender that does not come back in time is not asked again
+	for range s.kills { // one that takes long is not asked again
 		if again, err := b.killed(ctx); err != nil || !again {
 			return err
 		}

@@ -164,7 +164,8 @@ func (b *bout) burning(ctx context.Context) error {
 	return b.release(ctx)
 }
 
-// killed is scenario 5: SIGKILL to the process that runs a job, until the job runs in another. It reports false if patience ended.
+// killed is scenario 5: SIGKILL to the process that runs a job, until the job runs in another. It reports
+// false if that took too long to be worth another repetition.
 func (b *bout) killed(ctx context.Context) (bool, error) {
 	if err := os.WriteFile(b.hold, nil, 0o644); err != nil {
 		return false, err
@@ -203,7 +204,7 @@ func (b *bout) killed(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	b.note(killRerun, milli(again-at))
-	return true, b.release(ctx)
+	return again-at < 10*time.Second, b.release(ctx)
 }
 
 // replaced is scenario 6: the only worker, which has imported pandas, is killed while idle, and a job is enqueued at once. It
