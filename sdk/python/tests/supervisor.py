@@ -92,9 +92,9 @@ class Conversation:
             data = self.sock.recv(1 << 20)
             if not data:
                 raise EOFError(f"the worker closed; there are {self.frames}")
-            for frame in self.reader.feed(data):
-                self.frames.append(Frame(*frame))
-                self.seen.append(Frame(*frame))
+            for read in self.reader.feed(data):
+                self.frames.append(Frame(*read))
+                self.seen.append(Frame(*read))
 
     def kind(self, kind: int, stream: int | None = None) -> Frame:
         return self.receive(lambda frame: frame.kind == kind and stream in (None, frame.stream))
@@ -159,6 +159,19 @@ class Conversation:
             pass
 
 
+class Fork(Conversation):
+    """A worker that a zygote forked, and the reading ends of its outputs."""
+
+    def __init__(self, sock: socket.socket, out: int, err: int) -> None:
+        super().__init__(sock)
+        self.out, self.err = out, err
+
+    def close(self) -> None:
+        self.sock.close()
+        os.close(self.out)
+        os.close(self.err)
+
+
 class TaskFailed(Exception):
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(body)
@@ -181,12 +194,15 @@ class Process(Conversation):
                                         env={**os.environ, "PYTHONPATH": str(SRC), "HEADRACE_WORKER": "test-1", "OMP_NUM_THREADS": "1"})
         theirs.close()
         self.pid = self.process.pid
+        self.forks: list[Fork] = []
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.sock.close()
+        for fork in self.forks:
+            fork.close()
         if self.process.poll() is None:
             try:
                 self.process.wait(5)
@@ -200,6 +216,20 @@ class Process(Conversation):
         self.greet(str(self.folder))
         self.credit()
         return self
+
+    def fork(self, name: str) -> Fork:
+        """Asks a zygote for a worker."""
+        ours, theirs = socket.socketpair()
+        out, out_write = os.pipe()
+        err, err_write = os.pipe()
+        frame = _frame.encode(_frame.FORK, 0, json.dumps({"worker": name}).encode())
+        socket.send_fds(self.sock, [frame], [theirs.fileno(), out_write, err_write])
+        theirs.close()
+        os.close(out_write)
+        os.close(err_write)
+        fork = Fork(ours, out, err)
+        self.forks.append(fork)
+        return fork
 
     def drain(self) -> int:
         self.send(_frame.DRAIN)
