@@ -259,21 +259,30 @@ func (j *Jobs) existing(id ID) Receipt {
 			r.committed = make(chan struct{})
 			m.starters = append(m.starters, r.committed)
 		}
-	} else if info, err := j.index.get(id); err == nil {
-		r.State, _ = ParseState(info.State)
+	} else if s, known := j.stateOf(id); known {
+		r.State = s
 	}
 	return r
 }
 
 // checkParent refuses a job that would wait for one that nobody knows.
 func (j *Jobs) checkParent(id ID) error {
-	if j.live[id] != nil {
-		return nil
-	}
-	if _, err := j.index.get(id); err != nil {
+	if _, known := j.stateOf(id); !known {
 		return problem.New("HR2007", "no job %s to come after", id).At("after")
 	}
 	return nil
+}
+
+// stateOf is the state of any job that is still known. Called under mu.
+func (j *Jobs) stateOf(id ID) (State, bool) {
+	if b := j.find(id); b != nil {
+		return b.state, true
+	}
+	r, err := j.index.get(id)
+	if err != nil {
+		return 0, false
+	}
+	return ParseState(r.State)
 }
 
 // adopt makes a job live: it counts, holds its unique value and key, and knows what it waits for. It is not in line yet.

@@ -211,13 +211,9 @@ func (j *Jobs) rejoin(b *job, now time.Time) {
 		if j.live[id] != nil {
 			b.parents++
 			j.dependents[id] = append(j.dependents[id], b)
-			continue
-		}
-		if r, err := j.index.get(id); err == nil && r.State != Succeeded.String() && !b.Policy.Value().Continue && !b.ending {
-			j.end(b, Cancelled, nil, &Attempt{Number: b.number(), Ended: now, Ending: "cancelled",
-				Error: cancelled("job " + id.String() + " that it comes after ended " + r.State)}, now)
 		}
 	}
+	j.checkParts(b, now)
 }
 
 // sortJobs orders jobs by id, that is by creation.

@@ -177,7 +177,28 @@ func (j *Jobs) commitEnqueue(b *job, now time.Time) {
 		}
 		b.starters = nil
 	}
+	if len(b.After) > 0 && b.runs == 0 {
+		j.checkParts(b, now)
+	}
 	j.settle(b, now)
+}
+
+// checkParts ends a job one of whose parts has already ended without success, unless its policy is to run nevertheless.
+func (j *Jobs) checkParts(b *job, now time.Time) {
+	for _, id := range b.After {
+		if s, known := j.stateOf(id); known && s.Terminal() && s != Succeeded && j.live[id] == nil {
+			j.partFailed(b, id, s, now)
+			return
+		}
+	}
+}
+
+func (j *Jobs) partFailed(b *job, part ID, s State, now time.Time) {
+	if b.ending || b.Policy.Value().Continue {
+		return
+	}
+	j.end(b, Cancelled, nil, &Attempt{Number: b.number(), Ended: now, Ending: "cancelled",
+		Error: cancelled("job " + part.String() + " that it comes after ended " + s.String())}, now)
 }
 
 // finalize is the last a live job sees: waiters and dependents go on, the index takes over.
@@ -204,13 +225,8 @@ func (j *Jobs) release(b *job, now time.Time) {
 	delete(j.dependents, b.ID)
 	for _, d := range waiting {
 		d.parents--
-		if d.ending {
-			continue
-		}
-		if b.state != Succeeded && !d.Policy.Value().Continue {
-			j.end(d, Cancelled, nil, &Attempt{Number: d.number(), Ended: now, Ending: "cancelled",
-				Error: cancelled("job " + b.ID.String() + " that it comes after ended " + b.state.String())}, now)
-			continue
+		if b.state != Succeeded {
+			j.partFailed(d, b.ID, b.state, now)
 		}
 		if d.parents == 0 && d.seq != 0 {
 			j.settle(d, now)
