@@ -1,0 +1,81 @@
+# Headrace: every task is a target. `make help` explains them.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+BUILD := build
+BIN := $(BUILD)/headrace
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO_SOURCES := $(shell find cmd internal spec sdk/python -name '*.go' -o -name '*.py' -path 'sdk/python/src/*' -o -path 'spec/*' -type f)
+PYTHON ?= python3
+VENV := $(BUILD)/venv
+DEMO_VENV := examples/reports/.venv
+
+.PHONY: help
+help: ## Explain every target
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z\/_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(BIN) ## Build the binary into build/headrace
+
+$(BIN): go.mod go.sum $(GO_SOURCES)
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/headrace
+
+.PHONY: demo
+demo: $(BIN) $(DEMO_VENV)/.done ## Build, prepare real data and start the demo on http://127.0.0.1:8080
+	cd examples/reports && .venv/bin/python prepare.py
+	$(BIN) run --config examples/reports/headrace.yaml
+
+$(DEMO_VENV)/.done: examples/reports/requirements.txt
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/pip install -q --disable-pip-version-check -r examples/reports/requirements.txt
+	touch $@
+
+.PHONY: test
+test: test/go test/python test/cross test/demo test/crash ## Install what the tests need and run all of them
+
+.PHONY: test/go
+test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
+	test -z "$$(gofmt -l cmd internal spec bench sdk)"
+	go vet ./...
+	go test -race -timeout 9m ./cmd/... ./internal/... ./spec/... ./bench/... ./test/...
+
+.PHONY: test/python
+test/python: $(VENV)/.done ## The Python SDK: types and tests
+	cd sdk/python && ../../$(VENV)/bin/mypy --strict src tests && ../../$(VENV)/bin/pytest -q
+
+.PHONY: test/cross
+test/cross: ## Compile for the other platforms
+	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/headrace
+	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/headrace
+
+.PHONY: test/demo
+test/demo: $(BIN) $(DEMO_VENV)/.done ## The demo: its functions, and a browser from upload to PDF
+	test/browser/setup
+	cd examples/reports && .venv/bin/python prepare.py
+	cd examples/reports && .venv/bin/python -m pytest -q tests
+	cd test/browser && npm test
+
+.PHONY: test/crash
+test/crash: $(BIN) ## Ten random kills under load; nothing acknowledged may be lost
+	go run ./test/crash -kills 10
+
+.PHONY: crash
+crash: $(BIN) ## The long crash run: 200 random kills (KILLS=n, SEED=n)
+	go run ./test/crash -kills $(or $(KILLS),200) $(if $(SEED),-seed $(SEED))
+
+.PHONY: bench/jobs
+bench/jobs: $(BIN) ## Jobs beside Celery, Dramatiq and BullMQ; prints a table
+	go run ./bench/jobs
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (default 10s)
+	@for package in $$(go list ./...); do for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \
+		echo "$$package $$target"; go test -run xxx -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),10s) $$package || exit 1; done; done
+
+$(VENV)/.done: sdk/python/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e 'sdk/python[dev]'
+	touch $@
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BUILD) $(DEMO_VENV)
