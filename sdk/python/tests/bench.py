@@ -34,13 +34,19 @@ async def later() -> None: ...
 """
 
 
-def _pump(worker: Process, frame: bytes, per_frame: int, frames: int, window: int) -> float:
-    """Tasks a second with `window` frames in flight. Counts answers, does not decode them."""
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pump(worker: Process, frame: bytes, per_frame: int, frames: int, window: int) -> tuple[float, float]:
+    """Tasks a second with `window` frames in flight, and microseconds of the worker's CPU per task."""
     sock = worker.sock
     per_answer = 0
     sent = done = 0
     buffer = b""
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), _cpu(worker.pid)
     while done < frames * per_frame:
         while sent < frames and sent * per_frame - done < window * per_frame:
             sock.sendall(frame)
@@ -56,7 +62,7 @@ def _pump(worker: Process, frame: bytes, per_frame: int, frames: int, window: in
             done += length // per_answer
             at += 16 + length
         buffer = buffer[at:]
-    return frames * per_frame / (time.perf_counter() - begin)
+    return done / (time.perf_counter() - begin), 1e6 * (_cpu(worker.pid) - cpu) / done
 
 
 def _forks(zygote: Process, count: int) -> tuple[float, float]:
@@ -82,7 +88,7 @@ def main() -> None:
                 return _frame.encode(_frame.TASK, 0, b"".join(task_entry(n + 1, worker.names[name], args, {"id": "01JD8Q6Z7TN1V6B3ZK4T5W8XYZ"})
                                                               for n in range(count)))
 
-            cases: list[tuple[str, Callable[[], float]]] = [
+            cases: list[tuple[str, Callable[[], tuple[float, float]]]] = [
                 ("no-op, frames of 64", lambda: _pump(worker, tasks("noop", {}, 64), 64, 4000, 4)),
                 ("no-op, one by one (round trips)", lambda: _pump(worker, tasks("noop", {}, 1), 1, 30000, 1)),
                 ("no-op, one a frame, 2 in flight", lambda: _pump(worker, tasks("noop", {}, 1), 1, 30000, 2)),
@@ -93,8 +99,8 @@ def main() -> None:
                 ("async no-op, frames of 64", lambda: _pump(worker, tasks("later", {}, 64), 64, 500, 2)),
             ]
             for name, run in cases:
-                run_rate = max(run() for _ in range(3))
-                print(f"{name:36} {run_rate:10,.0f} tasks/s")
+                runs = [run() for _ in range(3)]
+                print(f"{name:36} {max(rate for rate, _ in runs):10,.0f} tasks/s {min(cpu for _, cpu in runs):8.1f} µs of CPU")
         for name, imports in (("bare app", ""), ("app with NumPy", "import numpy\n")):
             with Process(Path(folder), imports + APP, zygote=True) as zygote:
                 zygote.greet()

@@ -45,9 +45,9 @@ def fork_refusal() -> str | None:
 def reseed() -> None:
     """Gives a forked child random numbers of its own."""
     random.seed()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    numpy_random = sys.modules.get("numpy.random")  # loaded lazily: to import it here would cost every child
+    if numpy_random is not None:
+        numpy_random.seed()
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(int.from_bytes(os.urandom(7), "little"))
