@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
@@ -136,5 +137,8 @@ func (b *bout) settle(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// note adds a figure of this contender to the report.
-func (b *bout) note(figure string, value float64) { b.report.add(figure, b.name(), value) }
+// note adds a figure of this contender to the report, and shows how the run gets on.
+func (b *bout) note(figure string, value float64) {
+	b.report.add(figure, b.name(), value)
+	fmt.Fprintf(os.Stderr, "%s  %-8s  %s: %s\n", time.Now().Format(time.TimeOnly), b.name(), strings.TrimSpace(figure), digits(value))
+}
