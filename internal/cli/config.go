@@ -3,6 +3,8 @@ package cli
 import (
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,14 +21,21 @@ func (a *app) load() (*config.Config, error) {
 			paths = []string{defaultConfig}
 		}
 	}
-	files := make([]string, len(paths))
-	for i, path := range paths {
-		files[i] = path
-		if dir, err := os.Getwd(); err != nil || dir != a.Dir {
+	files := slices.Clone(paths)
+	if here, err := os.Getwd(); err != nil || here != a.Dir {
+		for i, path := range paths {
 			files[i] = a.path(path)
 		}
+	} // else errors tell the names as the user gave them
+	flags := map[string]string{}
+	for _, set := range a.sets {
+		key, value, ok := strings.Cut(set, "=")
+		if !ok {
+			return nil, usage("--set %s has no value", set).Hinting("write --set KEY=VALUE, as in --set server.listen=:9090")
+		}
+		flags[key] = value
 	}
-	return config.Load(files, a.Environ, a.sets)
+	return config.Load(files, a.Environ, flags)
 }
 
 func (a *app) configCommand() *cobra.Command {

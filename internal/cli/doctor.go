@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,7 @@ func (a *app) printReport(c *config.Config, r engine.Report) error {
 		{"CPUs", fmt.Sprint(config.CPUs())},
 	}
 	for _, group := range r.Groups {
-		rows = append(rows, []string{fmt.Sprintf("sync of %d", group.Messages), fmt.Sprintf("%s, one in a hundred %s", group.P50, group.P99)})
+		rows = append(rows, []string{fmt.Sprintf("sync of %d", group.Messages), fmt.Sprintf("%s, one in a hundred %s", group.P50.Round(10*time.Microsecond), group.P99.Round(10*time.Microsecond))})
 	}
 	return table(a.Stdout, nil, append(rows, []string{"expect", r.Expect}))
 }

@@ -27,6 +27,7 @@ const (
 	ExitUsage       = 2 // wrong usage or configuration; nothing was tried
 	ExitUnreachable = 3 // no server at the address
 	ExitJobFailed   = 4 // the job that was followed did not succeed
+	ExitInterrupted = 130
 )
 
 // get is the value of an environment variable, "" if it is not set.

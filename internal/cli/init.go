@@ -16,7 +16,7 @@ var templates embed.FS
 
 func (a *app) initCommand() *cobra.Command {
 	return group("init", "Write a small app to begin with", &cobra.Command{
-		Use: "python [FOLDER]", Short: "Write app.py and headrace.yaml; existing files are never changed", Args: cobra.MaximumNArgs(1),
+		Use: "python [FOLDER]", Short: "Write app.py and headrace.yaml; existing files are never changed", Args: needs("[FOLDER]"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			folder := "."
 			if len(args) > 0 {

@@ -76,7 +76,7 @@ func (a *app) jobEnqueue() *cobra.Command {
 		Short: "Store a job; ARGS is a JSON object, @FILE, or - for stdin",
 		Example: `  headrace job enqueue count '{"to": 10}'
   headrace job enqueue count @args.json --delay 5m --tags nightly,test`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: needs("FUNCTION", "[ARGS]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body, err := a.arguments(args[1:])
 			if err != nil {
@@ -205,7 +205,7 @@ func (a *app) jobGet() *cobra.Command {
 
 func (a *app) jobCancel() *cobra.Command {
 	return &cobra.Command{
-		Use: "cancel ID...", Short: "End jobs, running ones too", Args: cobra.MinimumNArgs(1),
+		Use: "cancel ID...", Short: "End jobs, running ones too", Args: needs("ID..."),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.eachJob(cmd, args, "cancel") },
 	}
 }
@@ -227,7 +227,7 @@ func (a *app) eachJob(cmd *cobra.Command, ids []string, verb string) error {
 
 func (a *app) jobRetry() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "retry [ID...]", Short: "Run ended jobs again, by id or by filter",
+		Use: "retry [ID...]", Args: needs("[ID...]"), Short: "Run ended jobs again, by id or by filter",
 		Example: "  headrace job retry --state dead --function report",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter := query(cmd.Flags())

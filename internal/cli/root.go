@@ -18,7 +18,7 @@ import (
 type app struct {
 	*Env
 	configs []string
-	sets    map[string]string
+	sets    []string // KEY=VALUE
 	server  string
 	token   string // file
 	output  string // table or json
@@ -27,7 +27,7 @@ type app struct {
 
 // Main runs the command line and returns the exit code.
 func Main(ctx context.Context, env Env) int {
-	a := &app{Env: &env, sets: map[string]string{}}
+	a := &app{Env: &env}
 	root := a.root()
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
@@ -45,7 +45,7 @@ func Main(ctx context.Context, env Env) int {
 	switch {
 	case errors.As(err, &p):
 	case ctx.Err() != nil:
-		return ExitFailed
+		return ExitInterrupted
 	case !a.began:
 		p = usage("%w", err)
 	default:
@@ -85,10 +85,12 @@ func (a *app) root() *cobra.Command {
 		Short: "API gateway and durable job queue for Python workers, in one process",
 		Long: `Headrace carries the I/O of a backend and drives heavy work in Python workers through a durable queue.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration, 3 server not reached, 4 the followed job did not succeed.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration, 3 server not reached, 4 the followed job did not succeed,
+130 interrupted.
 Environment: HEADRACE_SERVER and HEADRACE_TOKEN_FILE stand for --server and --token-file; HEADRACE_SECTION_KEY sets a configuration key.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
 		RunE:          refuse,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if a.output != "table" && a.output != "json" {
@@ -104,7 +106,7 @@ Environment: HEADRACE_SERVER and HEADRACE_TOKEN_FILE stand for --server and --to
 	root.CompletionOptions.DisableDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringArrayVar(&a.configs, "config", nil, "configuration file, repeatable (default headrace.yaml if it exists)")
-	flags.StringToStringVar(&a.sets, "set", nil, "configuration key, as in --set server.listen=:9090")
+	flags.StringArrayVar(&a.sets, "set", nil, "configuration key, repeatable, as in --set server.listen=:9090")
 	flags.StringVar(&a.server, "server", or(a.get("HEADRACE_SERVER"), "http://127.0.0.1:8081"), "address of the admin API")
 	flags.StringVar(&a.token, "token-file", a.get("HEADRACE_TOKEN_FILE"), "file with the admin token")
 	flags.StringVarP(&a.output, "output", "o", "table", "table for people, json for programs")
@@ -124,7 +126,7 @@ func or(values ...string) string {
 
 // group is a noun: a command that only has verbs below it.
 func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, RunE: refuse}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: refuse}
 	c.AddCommand(verbs...)
 	return c
 }
@@ -162,14 +164,18 @@ func flagError(cmd *cobra.Command, err error) error {
 	return e.Hinting("see %s --help", cmd.CommandPath())
 }
 
-// needs checks the count of arguments and names the missing one.
+// needs checks the arguments against their names and tells which one is missing. A name in brackets is optional, one that ends
+// in ... takes any number.
 func needs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		hint := "write " + strings.TrimSpace(cmd.CommandPath()+" "+strings.Join(names, " "))
-		switch {
-		case len(args) < len(names):
-			return usage("%s is missing", names[len(args)]).Hinting("%s", hint)
-		case len(args) > len(names):
+		for i, name := range names {
+			if i >= len(args) && !strings.HasPrefix(name, "[") {
+				return usage("%s is missing", strings.TrimSuffix(name, "...")).Hinting("%s", hint)
+			}
+		}
+		many := len(names) > 0 && strings.HasSuffix(strings.Trim(names[len(names)-1], "[]"), "...")
+		if len(args) > len(names) && !many {
 			return usage("%q is one argument too many", args[len(names)]).Hinting("%s", hint)
 		}
 		return nil

@@ -152,7 +152,7 @@ func (t *tail) print(e event) error {
 	text := e.data
 	switch e.kind {
 	case "state":
-		text = strings.TrimSpace(told.State + " " + told.Worker + " " + told.Error)
+		text = strings.Join(strings.Fields(told.State+" "+told.Worker+" "+told.Error), " ")
 	case "progress":
 		text = told.progress.String()
 	case "log":
