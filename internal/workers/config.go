@@ -30,9 +30,11 @@ type Config struct {
 
 	MaxTasks      int           // a worker is replaced after this many tasks, give or take 10%; 0 is never
 	MaxAge        time.Duration // a worker is replaced after this long; 0 is never
-	RecycleMemory int64         // a worker whose resident bytes exceed this is replaced after its task; 0 is never
+	RecycleMemory int64         // a worker whose resident bytes exceed this is replaced after its task; four fifths of MaxMemory
 	MaxMemory     int64         // a worker whose resident bytes exceed this is killed during its task; 0 is never
 	WatchEvery    time.Duration // how often the memory of busy workers is read; 100ms. Idle ones are read ten times less often.
+
+	MaxCPU float64 // no worker is added while the machine's processors are busier than this share; 0.9
 
 	Nice    int      // added to headrace's own niceness; 10. Negative is none.
 	Threads int      // of numeric libraries in each worker (OMP_NUM_THREADS and its kin); 1
@@ -63,6 +65,8 @@ func (c Config) withDefaults() Config {
 	set(&c.CancelGrace, 2*time.Second)
 	set(&c.IdleAfter, 30*time.Second)
 	set(&c.WatchEvery, 100*time.Millisecond)
+	set(&c.MaxCPU, 0.9)
+	set(&c.RecycleMemory, c.MaxMemory/5*4)
 	set(&c.Nice, 10)
 	c.Nice = max(c.Nice, 0)
 	set(&c.Threads, 1)

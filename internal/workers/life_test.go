@@ -73,7 +73,7 @@ func TestRecycleByAge(t *testing.T) {
 }
 
 func TestScale(t *testing.T) {
-	p, _ := open(t, Config{Zygote: true, Min: 1, Max: 3, IdleAfter: 100 * time.Millisecond, WatchEvery: 10 * time.Millisecond})
+	p, _ := open(t, Config{Zygote: true, Min: 1, Max: 3, MaxCPU: 2, IdleAfter: 100 * time.Millisecond, WatchEvery: 10 * time.Millisecond})
 	var records []*record
 	var runs []*Run
 	for range 3 { // the second and the third need another worker

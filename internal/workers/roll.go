@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // Reload imports the app anew and switches to it: new workers are ready first, tasks that run on old ones finish there. If the
@@ -23,7 +25,10 @@ func (p *Pool) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old := p.adopt(g, fresh)
+	old, err := p.adopt(g, fresh)
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	for _, w := range old {
 		w.retire("reload")
@@ -46,7 +51,11 @@ func (p *Pool) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, w := range p.adopt(g, fresh) {
+	old, err := p.adopt(g, fresh)
+	if err != nil {
+		return err
+	}
+	for i, w := range old {
 		if i > 0 {
 			next, _, err := p.start(ctx, g)
 			if err != nil {
@@ -63,9 +72,16 @@ func (p *Pool) Restart(ctx context.Context) error {
 }
 
 // adopt makes g the current code and returns the workers of the code before, which still take tasks.
-func (p *Pool) adopt(g *generation, fresh []*worker) (old []*worker) {
+func (p *Pool) adopt(g *generation, fresh []*worker) (old []*worker, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closing {
+		for _, w := range fresh {
+			w.kill("drain")
+		}
+		g.close()
+		return nil, problem.New("HR2014", "pool %s is stopping", p.cfg.Name)
+	}
 	before := p.gen
 	old = slices.DeleteFunc(slices.Clone(p.workers), func(w *worker) bool { return w.state >= Draining })
 	everyone := slices.Clone(p.workers)
@@ -84,7 +100,7 @@ func (p *Pool) adopt(g *generation, fresh []*worker) (old []*worker) {
 		before.close()
 	}()
 	p.serve(time.Now())
-	return old
+	return old, nil
 }
 
 // rebind gives what waits to the functions of the current code.

@@ -145,7 +145,7 @@ func (p *Pool) probe() {
 	if idle || p.closing || p.want >= p.cfg.Max {
 		return
 	}
-	if p.growing > 0 || p.cpu > busyCPU {
+	if p.growing > 0 || p.cpu > p.cfg.MaxCPU {
 		p.probing = true
 		time.AfterFunc(slowProbe, p.probe)
 		return

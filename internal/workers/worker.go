@@ -123,7 +123,7 @@ func (w *worker) nudge() {
 	}
 }
 
-// kill ends the process now; the first reason stays.
+// kill ends the process now.
 func (w *worker) kill(reason string) {
 	if w.state == Dead {
 		return
