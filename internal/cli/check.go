@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,8 +35,9 @@ func (a *app) checkCommand() *cobra.Command {
 func (a *app) checkFiles(c *config.Config) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
 		p, at := c.Pools[name], "pools."+name
-		if info, err := os.Stat(a.path(p.App)); err != nil || info.IsDir() {
-			return problem.New("HR6010", "%s.app: there is no file %s", at, p.App).At(c.Origin(at + ".app"))
+		file, _, _ := strings.Cut(p.App, ":") // app.py:NAME
+		if info, err := os.Stat(a.path(file)); err != nil || info.IsDir() {
+			return problem.New("HR6010", "%s.app: there is no file %s", at, file).At(c.Origin(at + ".app"))
 		}
 		if err := a.checkFolder(c, at+".dir", p.Dir); err != nil {
 			return err

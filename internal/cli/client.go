@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -24,8 +26,29 @@ type request struct {
 	size   int64 // of the body; 0 if not known
 }
 
+// locate finds the server: by flag, by environment, or as the configuration in this folder says. A configuration that cannot be read does not
+// stop a verb that only talks to a server.
+func (a *app) locate() {
+	a.server = or(a.server, a.get("HEADRACE_SERVER"))
+	a.token = or(a.token, a.get("HEADRACE_TOKEN_FILE"))
+	if a.server != "" {
+		return
+	}
+	c, err := a.load()
+	if err != nil {
+		c = config.Default()
+	}
+	host, port, _ := net.SplitHostPort(c.Admin.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	a.server = "http://" + net.JoinHostPort(host, port)
+	a.token = or(a.token, c.Admin.TokenFile)
+}
+
 // send makes the call. An answer of 400 or more becomes the problem that it carries; the body of any other is the caller's to close.
 func (a *app) send(ctx context.Context, r request) (*http.Response, error) {
+	a.locate()
 	base, err := url.Parse(a.server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, usage("--server %s is not an address", a.server).Hinting("write http://host:port")

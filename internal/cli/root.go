@@ -107,8 +107,8 @@ Environment: HEADRACE_SERVER and HEADRACE_TOKEN_FILE stand for --server and --to
 	flags := root.PersistentFlags()
 	flags.StringArrayVar(&a.configs, "config", nil, "configuration file, repeatable (default headrace.yaml if it exists)")
 	flags.StringArrayVar(&a.sets, "set", nil, "configuration key, repeatable, as in --set server.listen=:9090")
-	flags.StringVar(&a.server, "server", or(a.get("HEADRACE_SERVER"), "http://127.0.0.1:8081"), "address of the admin API")
-	flags.StringVar(&a.token, "token-file", a.get("HEADRACE_TOKEN_FILE"), "file with the admin token")
+	flags.StringVar(&a.server, "server", "", "address of the admin API (default that of the configuration, http://127.0.0.1:8081)")
+	flags.StringVar(&a.token, "token-file", "", "file with the admin token (default that of the configuration)")
 	flags.StringVarP(&a.output, "output", "o", "table", "table for people, json for programs")
 	root.AddCommand(a.initCommand(), a.checkCommand(), a.doctorCommand(), a.configCommand(), a.jobCommand(), a.queueCommand(), a.poolCommand(),
 		a.functionCommand(), a.blobCommand(), a.versionCommand(), a.completionCommand())

@@ -4,14 +4,14 @@ import "time"
 
 // Pool is a set of identical worker processes of one app file.
 type Pool struct {
-	// Python file with the functions.
+	// Python file with the functions; app.py:NAME where the App is not called app.
 	App string `yaml:"app" path:"true"`
-	// Interpreter, as a command or a path; empty finds the virtual environment beside the app, then python3.
+	// Interpreter, as a command or a path; empty takes .venv/bin/python beside the app if it is there, or python3.
 	Python string `yaml:"python" path:"command"`
 	// Working folder of the workers; empty is the folder of the app.
 	Dir string `yaml:"dir" path:"true"`
 	// Processes kept when there is nothing to do.
-	Min int `yaml:"min" min:"0"`
+	Min int `yaml:"min" min:"1"`
 	// Most processes; 0 is the number of CPUs.
 	Max int `yaml:"max" min:"0" max:"10000"`
 	// Time the app has to import and say hello.
@@ -24,18 +24,18 @@ type Pool struct {
 	MaxTasks int `yaml:"max_tasks" min:"0"`
 	// Age after which a process is replaced; 0s is never.
 	MaxAge time.Duration `yaml:"max_age"`
-	// Resident memory over which a process is replaced after its task; 0B is never.
+	// Resident memory over which a process is replaced after its task; 0B is four fifths of max_memory, and never without that.
 	RecycleMemory Size `yaml:"recycle_memory"`
 	// Resident memory over which a process is killed during its task; 0B is never.
 	MaxMemory Size `yaml:"max_memory"`
 	// CPU priority of the processes, from 0 (that of headrace) to 19 (lowest).
 	Nice int `yaml:"nice" min:"0" max:"19"`
-	// Threads that numeric libraries may use in one process (OMP_NUM_THREADS and its kin); 0 leaves it to them.
-	Threads int `yaml:"threads" min:"0"`
+	// Threads that numeric libraries may use in one process (OMP_NUM_THREADS and its kin).
+	Threads int `yaml:"threads" min:"1" max:"1024"`
 	// Import the app once and fork the processes from there.
 	Zygote bool `yaml:"zygote"`
 	// Calls that may wait for a free process; more are answered with HR2014.
-	QueuedCalls int `yaml:"queued_calls" min:"0"`
+	QueuedCalls int `yaml:"queued_calls" min:"1"`
 	// Environment of the processes, added to that of headrace.
 	Env map[string]string `yaml:"env" secret:"true"`
 }
@@ -52,5 +52,5 @@ func (p *Pool) Size() int {
 	if p.Max > 0 {
 		return p.Max
 	}
-	return max(p.Min, CPUs(), 1)
+	return max(p.Min, CPUs())
 }
