@@ -51,8 +51,16 @@ func openBlocks(root, stream string, sync syncFunc) *blocks {
 	return &blocks{dir: filepath.Join(root, stream), sync: sync, known: map[int]identity{}}
 }
 
-// commit makes all records durable that were written before the call.
+// commit makes all records durable that were written before the call. After an error the next one starts from nothing.
 func (b *blocks) commit() error {
+	err := b.advance()
+	if err != nil {
+		b.close()
+	}
+	return err
+}
+
+func (b *blocks) advance() error {
 	if b.newest == nil {
 		return b.scan()
 	}
@@ -116,7 +124,11 @@ func (b *blocks) sweep() error {
 	if now == b.seen && now.settled {
 		return nil
 	}
-	return b.scan()
+	if err := b.scan(); err != nil {
+		b.close()
+		return err
+	}
+	return nil
 }
 
 // scan syncs every block that is not known, the metadata and the folders, and finds the newest block.

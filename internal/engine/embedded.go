@@ -53,7 +53,7 @@ func startEmbedded(ctx context.Context, cfg Config, path string, log *serverLog)
 		srv.Shutdown()
 		return nil, problem.New("HR5005", "embedded engine: %w", ctx.Err()).At(path)
 	}
-	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
+	if !srv.JetStreamEnabled() || !srv.ReadyForConnections(startTimeout) {
 		srv.Shutdown()
 		reason := "it is not ready"
 		if text := log.last.Load(); text != nil {

@@ -228,3 +228,58 @@ func TestConfigRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestStoreThatCannotBeOpened(t *testing.T) {
+	data := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(data, "jetstream"), nil, 0o600))
+	_, err := Open(t.Context(), Config{Data: data}, nil)
+	wantCode(t, err, "HR5005")
+	must(t, os.Remove(filepath.Join(data, "jetstream")))
+	open(t, Config{Data: data}) // the lock was let go
+}
+
+func TestManyCommitsShareASync(t *testing.T) {
+	e := open(t, Config{})
+	js := connect(t, e)
+	for _, name := range []string{"A", "B"} {
+		_, err := e.Stream(t.Context(), js, jetstream.StreamConfig{Name: name, Subjects: []string{name}})
+		must(t, err)
+	}
+	var publishers sync.WaitGroup
+	for i := range 64 {
+		publishers.Go(func() {
+			name := []string{"A", "B"}[i%2]
+			for range 20 {
+				if _, err := js.Publish(t.Context(), name, nil); err != nil {
+					t.Error(err)
+				}
+				if err := e.Commit(t.Context(), name); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	m := e.Metrics()
+	if m.Commits != 64*20+2 || m.Epochs > m.Commits/2 || m.CommitFailures != 0 || m.StreamsBytes == 0 || m.DiskFree == 0 {
+		t.Fatalf("%+v", m)
+	}
+}
+
+// A stream that is deleted and made again has new files under the old names.
+func TestStreamMadeAgain(t *testing.T) {
+	disk, data := newDisk(), t.TempDir()
+	e := open(t, Config{Data: data, sync: disk.sync})
+	js := connect(t, e)
+	for range 2 {
+		_, err := e.Stream(t.Context(), js, orders)
+		must(t, err)
+		log := &committed{bodies: map[uint64]int{}}
+		for i := range 3 {
+			must(t, publish(t.Context(), e, js, log, i))
+		}
+		must(t, missing(t, disk.cut(t, data), log.copy()))
+		must(t, js.DeleteStream(t.Context(), "ORDERS"))
+	}
+	must(t, e.Admit())
+}

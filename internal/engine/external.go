@@ -25,7 +25,11 @@ const probeTimeout = 500 * time.Millisecond
 func openExternal(ctx context.Context, cfg Config, log *slog.Logger) (*external, error) {
 	opts := []nats.Option{
 		nats.Name("headrace-" + cfg.Node + "-engine"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("engine is lost; connecting again", "error", err) }),
+		nats.DisconnectErrHandler(func(conn *nats.Conn, err error) {
+			if !conn.IsClosed() {
+				log.Warn("engine is lost; connecting again", "error", err)
+			}
+		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) { log.Info("engine is back", "server", conn.ConnectedUrlRedacted()) }),
 	}
 	if until, ok := ctx.Deadline(); ok {

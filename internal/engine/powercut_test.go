@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +29,12 @@ func (c *committed) add(seq uint64, i int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bodies[seq] = i
+}
+
+func (c *committed) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.bodies)
 }
 
 func (c *committed) copy() map[uint64]int {
@@ -87,7 +95,7 @@ func TestPowerCut(t *testing.T) {
 	var publishers sync.WaitGroup
 	for p := range 8 {
 		publishers.Go(func() {
-			for i := p; i < 800 && ctx.Err() == nil; i += 8 {
+			for i := p; i < 400 && ctx.Err() == nil; i += 8 {
 				if err := publish(ctx, e, js, log, i); err != nil && ctx.Err() == nil {
 					t.Error(err)
 					return
@@ -95,8 +103,8 @@ func TestPowerCut(t *testing.T) {
 			}
 		})
 	}
-	for _, after := range []int{1, 100, 300, 500} {
-		for deadline := time.After(time.Minute); len(log.copy()) < after; {
+	for _, after := range []int{1, 140, 270} {
+		for deadline := time.After(time.Minute); log.count() < after; {
 			select {
 			case <-deadline:
 				t.Fatal("publishers are stuck")
@@ -179,4 +187,28 @@ func TestPowerCutAfterRewrite(t *testing.T) {
 			t.Fatal(lost)
 		})
 	}
+}
+
+// TestPowerCutAfterRewriteOfNewest has the server replace the block that the clock holds open: the next commit must see it.
+func TestPowerCutAfterRewriteOfNewest(t *testing.T) {
+	disk, data := newDisk(), t.TempDir()
+	e := open(t, Config{Data: data, sync: disk.sync})
+	js := connect(t, e)
+	stream, err := e.Stream(t.Context(), js, orders)
+	must(t, err)
+	log := &committed{bodies: map[uint64]int{}}
+	for i := range 60 {
+		must(t, publish(t.Context(), e, js, log, i))
+	}
+	before, err := os.Stat(filepath.Join(data, "jetstream", "$G", "streams", "ORDERS", "msgs", "1.blk"))
+	must(t, err)
+	must(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(51)))
+	after, err := os.Stat(filepath.Join(data, "jetstream", "$G", "streams", "ORDERS", "msgs", "1.blk"))
+	must(t, err)
+	if os.SameFile(before, after) {
+		t.Fatal("the block was not rewritten; make the purge larger")
+	}
+	log = &committed{bodies: map[uint64]int{}}
+	must(t, publish(t.Context(), e, js, log, 60))
+	must(t, missing(t, disk.cut(t, data), log.copy()))
 }
