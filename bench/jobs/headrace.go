@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -61,7 +62,23 @@ routes: [{match: /static/*, static: %s}]
 		h.stop()
 		return err
 	}
-	return nil
+	if setup.workers == 0 {
+		return nil
+	}
+	err = poll(ctx, 30*time.Second, 20*time.Millisecond, "announced by a worker: noop", func() (bool, error) {
+		answer, err := http.Get("http://" + h.admin + "/v1/functions")
+		if err != nil {
+			return false, err
+		}
+		defer answer.Body.Close()
+		list, err := io.ReadAll(answer.Body)
+		return strings.Contains(string(list), `"noop"`), err
+	})
+	if err != nil {
+		err = fmt.Errorf("%w:\n%s", err, h.process.tail())
+		h.stop()
+	}
+	return err
 }
 
 func (h *headrace) stop() { h.process.stop() }
