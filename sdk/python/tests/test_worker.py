@@ -77,6 +77,32 @@ APP = """
             with table.open("r") as file:
                 return file.read() + table.type
 
+        @dataclasses.dataclass
+        class Picky:
+            x: int
+            def __post_init__(self):
+                {}[self.x]
+            @property
+            def y(self): return 1
+
+        @app.job()
+        def picky(p: Picky) -> None: ...
+
+        class Broken(dict):
+            def items(self): raise KeyError("broken")
+
+        @app.job()
+        def broken() -> object: return [Broken(a=1)]
+
+        @app.job()
+        def forks() -> int:
+            print("before")
+            pid = os.fork()
+            if not pid:
+                print("in the child")
+                os._exit(7)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
         @app.job()
         def die() -> None:
             os.kill(os.getpid(), 11)
@@ -151,6 +177,24 @@ def test_errors(start: Start) -> None:
 def test_arguments(start: Start, args: Any, text: str) -> None:
     error = start(APP).fails("add", args)
     assert error["kind"] == "arguments" and text in error["message"]
+
+
+def test_user_code_that_breaks_while_decoding_or_encoding(start: Start) -> None:
+    worker = start(APP)
+    error = worker.fails("picky", {"p": {"x": 1}})
+    assert error["kind"] == "arguments" and "KeyError" in error["message"]
+    error = worker.fails("broken")
+    assert error["kind"] == "unencodable" and "KeyError" in error["message"]
+    assert worker.run("noop") is None
+
+
+def test_a_process_that_user_code_forks_stays_out_of_the_frames(start: Start) -> None:
+    worker = start(APP)
+    task = worker.submit("forks")
+    assert worker.outcome(task) == 7
+    assert worker.logs(task) == ["before"]
+    assert worker.drain() == 0
+    assert worker.process.stdout is not None and worker.process.stdout.read() == b"in the child\n"
 
 
 def test_prints_and_logs_belong_to_their_task(start: Start) -> None:

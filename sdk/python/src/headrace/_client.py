@@ -6,7 +6,7 @@ import json
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from headrace import _json
 from headrace._blob import Blob
 from headrace._errors import HeadraceError
-from headrace._options import Duration, Priority, check
+from headrace._options import Duration, Priority, check, moment
 from headrace._spool import content_type
 
 if TYPE_CHECKING:  # http.client costs a worker's start 30 ms, and no worker needs it
@@ -59,10 +59,10 @@ class Client:
         name = function if isinstance(function, str) else function.__name__
         options = check(dict(delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout, expires=expires,
                              tags=tags), f"enqueue {name}()")
-        query = {option: f"{value:g}s" if isinstance(value, float) else ",".join(value) if option == "tags" else str(value)
+        query = {option: f"{1000 * value:.0f}ms" if isinstance(value, float) else ",".join(value) if option == "tags" else str(value)
                  for option, value in options.items()}
         if run_at is not None:
-            query["run_at"] = run_at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+            query["run_at"] = moment(run_at)
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         answer = self._json("POST", f"/v1/jobs/{quote(name, safe='')}" + (f"?{urlencode(query)}" if query else ""), args or {}, headers,
                             repeat=idempotency_key is not None)
@@ -138,21 +138,25 @@ class JobHandle:
     def wait(self, timeout: Duration | None = None) -> dict[str, Any]:
         """Waits until the job has ended and returns its status; TimeoutError if it has not in time."""
         limit = None if timeout is None else time.monotonic() + check({"timeout": timeout}, "wait")["timeout"]
+        pause = 0.05
         while True:
+            asked = time.monotonic()
             left = _LONGEST_WAIT if limit is None else min(_LONGEST_WAIT, limit - time.monotonic())
             status: dict[str, Any] = self._client._json("GET", self._path(f"?wait={max(left, 0):.3f}s"))
             if status.get("state") in ENDED:
                 return status
             if left <= 0:
                 raise TimeoutError(f"job {self.id} is {status.get('state')}")
+            if time.monotonic() - asked < min(left, pause):  # the server did not wait, so wait here
+                time.sleep(min(left, pause))
+                pause = min(2 * pause, 1.0)
 
     def result(self, timeout: Duration | None = None) -> Any:
         """Waits for the job and returns its result; HeadraceError if it did not succeed."""
         status = self.wait(timeout)
         if status["state"] != "succeeded":
-            error = status.get("error") or {}
-            raise HeadraceError(f"job {self.id} is {status['state']}: {error.get('type', '')} {error.get('message', '')}".rstrip(": "),
-                                code="HR2009", hint="see status() for the traceback")
+            raise HeadraceError(f"job {self.id} is {status['state']}: {status.get('error', '')}".rstrip(": "), code="HR2009",
+                                hint="status() and events() tell more")
         return self._client._json("GET", self._path("/result"))
 
     def cancel(self) -> None:

@@ -52,6 +52,13 @@ def credit(count: int) -> bytes:
     return encode(CREDIT, 0, _U32.pack(count))
 
 
+def pong(ping: bytes) -> bytes:
+    """The answer to a ping."""
+    if len(ping) > MAX_PING:
+        raise ProtocolError(f"ping of {len(ping)} bytes, the limit is {MAX_PING}")
+    return encode(PONG, 0, ping)
+
+
 class Reader:
     """Splits a byte stream into frames. Holds at most one partial frame."""
 

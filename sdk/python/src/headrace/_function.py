@@ -135,7 +135,7 @@ class Function:
         """The named arguments of one task."""
         try:
             args = _json.decode(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArgumentError(f"{self.name}(): the arguments are not JSON: {error}") from None
         if type(args) is not dict:
             raise ArgumentError(f"{self.name}(): the arguments must be one JSON object")
@@ -145,6 +145,8 @@ class Function:
                     args[name] = decode(args[name])
                 except Mismatch as mismatch:
                     raise ArgumentError(f"{self.name}(): {mismatch.under(name)}") from None
+                except Exception as error:  # from a validator of a user's class
+                    raise ArgumentError(f"{self.name}(): {name}: {type(error).__name__}: {error}") from error
         return args
 
     def misfit(self, args: dict[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from headrace import _json
 from headrace._blob import Blob
-from headrace._options import Duration, Priority, check
+from headrace._options import Duration, Priority, check, moment
 
 
 class Channel(Protocol):
@@ -103,7 +103,7 @@ class Job:
         options = check(dict(queue=queue, delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout,
                              expires=expires, tags=tags), f"enqueue {name}()")
         if run_at is not None:
-            options["run_at"] = run_at.timestamp()
+            options["run_at"] = moment(run_at)
         reply = self._reach().request(self._task, "enqueue", {"function": name, "args": {**(args or {}), **named}, "options": options})
         return str(reply["id"])
 

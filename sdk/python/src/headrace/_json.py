@@ -96,6 +96,8 @@ def encode(value: Any) -> bytes:
         elif "JSON compliant" in text:
             text = "NaN and Infinity have no JSON; return None or a string instead"
         raise Unencodable(text) from None
+    except Exception as error:  # from a serializer or property of a user's class
+        raise Unencodable(f"{type(error).__name__}: {error}") from error
 
 
 def _refuse(name: str) -> Any:

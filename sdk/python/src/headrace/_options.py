@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from headrace._duration import seconds
@@ -50,6 +50,11 @@ def _one(name: str, value: Any, where: str) -> Any:
     elif name == "cron" and len(value.split()) != 5:
         raise ValueError(f'{where} is {value!r}, must have five fields such as "0 6 * * mon-fri"')
     return value
+
+
+def moment(value: datetime) -> str:
+    """RFC 3339 in UTC. A time without a zone is local time."""
+    return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def check_arguments(options: Mapping[str, Any], parameters: Mapping[str, Any], where: str) -> None:

@@ -78,6 +78,7 @@ class Worker:
         _job.sync_job = self._job_here
         signal.signal(signal.SIGUSR1, self._on_cancel)
         signal.signal(signal.SIGINT, self._on_interrupt)
+        os.register_at_fork(after_in_child=self._forked)
         self.link.send(greeting)
         self.link.read_until(lambda: self.welcomed or self.draining)
         self._outlet.link = self.link
@@ -102,6 +103,13 @@ class Worker:
             else:
                 assert isinstance(entry, Batch)
                 self._run_batch(entry)
+
+    def _forked(self) -> None:
+        """In a process that user code forked, as multiprocessing does: it has no part in the conversation."""
+        self._outlet.link = None
+        self.link.sock.close()
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _wanted(self) -> bool:
         return bool(self.inbox) or (self.draining and (self._runner is None or not self._runner.outstanding))
@@ -274,9 +282,7 @@ class Worker:
             if reply["id"] in self._replies:
                 self._replies[reply["id"]] = reply
         elif kind == _frame.PING:
-            if len(body) > _frame.MAX_PING:
-                raise ProtocolError(f"ping of {len(body)} bytes, the limit is {_frame.MAX_PING}")
-            self.link.send(_frame.encode(_frame.PONG, 0, body))
+            self.link.send(_frame.pong(body))
         elif kind == _frame.BATCH:
             number, items = _frame.batch(body)
             batch = Batch(self._function(number), items)

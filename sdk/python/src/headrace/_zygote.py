@@ -78,7 +78,7 @@ class Zygote:
         if kind == _frame.FORK:
             return self._fork(str(_json.decode(body)["worker"]))
         if kind == _frame.PING:
-            self._send(_frame.encode(_frame.PONG, 0, body))
+            self._send(_frame.pong(body))
         elif kind == _frame.DRAIN:
             self._draining = True
         elif kind != _frame.WELCOME:
