@@ -65,10 +65,6 @@ func (j *Jobs) Retry(ctx context.Context, id ID) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	attempts, err := j.index.attempts(id)
-	if err != nil {
-		return Info{}, err
-	}
 	history, err := j.index.history(id, 0)
 	if err != nil {
 		return Info{}, err
@@ -76,7 +72,7 @@ func (j *Jobs) Retry(ctx context.Context, id ID) (Info, error) {
 	if history == nil {
 		history = plainHistory(&r)
 	}
-	b, wait, err := j.revive(spec, r, attempts, history, now)
+	b, wait, err := j.revive(spec, r, history, now)
 	if err != nil {
 		return Info{}, err
 	}
@@ -89,7 +85,7 @@ func (j *Jobs) Retry(ctx context.Context, id ID) (Info, error) {
 }
 
 // revive makes an ended job live again.
-func (j *Jobs) revive(spec *Spec, r row, attempts []Attempt, history []Event, now time.Time) (*job, *receipt, error) {
+func (j *Jobs) revive(spec *Spec, r row, history []Event, now time.Time) (*job, *receipt, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.live[spec.ID] != nil {
@@ -98,7 +94,7 @@ func (j *Jobs) revive(spec *Spec, r row, attempts []Attempt, history []Event, no
 	spec.RunAt, spec.Expires = time.Time{}, time.Time{}
 	b := newJob(spec)
 	b.runs, b.events, b.visible = r.runs, r.lastEvent, r.lastEvent
-	b.extra().attempts, b.history = attempts, history
+	b.extra().attempts, b.history = r.attempts, history
 	n := b.note(now, "state", stateEvent{State: "ready"}.json())
 	wait := &receipt{left: 1, done: make(chan struct{})}
 	if err := j.journal.append([]ticket{{kind: recEnqueue, job: b, event: n, waiter: wait}}, b.carry()); err != nil {

@@ -282,7 +282,7 @@ func (j *Jobs) stateOf(id ID) (State, bool) {
 	if err != nil {
 		return 0, false
 	}
-	return ParseState(r.State)
+	return r.state, true
 }
 
 // adopt makes a job live: it counts, holds its unique value and key, and knows what it waits for. It is not in line yet.

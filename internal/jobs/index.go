@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,27 +20,30 @@ import (
 // index is a projection of the journal in SQLite, for lists and for jobs that have ended. It is written behind the commits, and synced
 // by nobody: after a crash it is brought up to date from the journal.
 type index struct {
-	db     *sql.DB
-	path   string
-	upsert *sql.Stmt
-	event  *sql.Stmt
-	log    *slog.Logger
+	db      *sql.DB
+	path    string
+	upsert  *sql.Stmt // one row
+	upserts *sql.Stmt // rowsAtOnce rows
+	event   *sql.Stmt
+	log     *slog.Logger
 }
 
 const indexVersion = 1
 
+// The table has one secondary index: each costs as much as the row. What no query selects by is in doc, as JSON.
 const indexSchema = `
 CREATE TABLE jobs (
-	id BLOB PRIMARY KEY, function TEXT, queue TEXT, state INTEGER, priority INTEGER, key TEXT, tags TEXT, parent BLOB,
-	attempt INTEGER, runs INTEGER, worker TEXT, created INTEGER, run_at INTEGER, started INTEGER, finished INTEGER,
-	error TEXT, attempts TEXT, seq INTEGER, end_seq INTEGER, events INTEGER, idempotency TEXT
+	id BLOB PRIMARY KEY, function TEXT, queue TEXT, state INTEGER, key TEXT, created INTEGER, finished INTEGER,
+	seq INTEGER, end_seq INTEGER, doc TEXT
 ) WITHOUT ROWID;
-CREATE INDEX jobs_state ON jobs (state, id);
-CREATE INDEX jobs_finished ON jobs (queue, finished) WHERE finished > 0;
+CREATE INDEX jobs_state ON jobs (queue, state, finished);
 CREATE TABLE events (job BLOB, n INTEGER, at INTEGER, kind TEXT, data BLOB, PRIMARY KEY (job, n)) WITHOUT ROWID;
 CREATE TABLE applied (seq INTEGER);
 INSERT INTO applied VALUES (0);
 `
+
+// rowsAtOnce is how many rows one statement writes.
+const rowsAtOnce = 50
 
 // openIndex opens or makes the index. A file that cannot be read is a projection that cannot be read: it is made anew.
 func openIndex(path string, log *slog.Logger) (*index, error) {
@@ -74,7 +78,11 @@ func (x *index) open() error {
 	if err != nil {
 		return err
 	}
-	if x.upsert, err = db.Prepare(`INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`); err != nil {
+	const one = "(?,?,?,?,?,?,?,?,?,?)"
+	if x.upsert, err = db.Prepare("INSERT OR REPLACE INTO jobs VALUES " + one); err != nil {
+		return err
+	}
+	if x.upserts, err = db.Prepare("INSERT OR REPLACE INTO jobs VALUES " + one + strings.Repeat(","+one, rowsAtOnce-1)); err != nil {
 		return err
 	}
 	x.event, err = db.Prepare(`INSERT OR REPLACE INTO events VALUES (?,?,?,?,?)`)
@@ -108,17 +116,33 @@ func (x *index) applied() (seq uint64, err error) {
 type row struct {
 	Info
 	id          ID
+	state       State
 	attempts    []Attempt
-	events      []Event
-	lastEvent   uint32
-	seq, endSeq uint64
-	idempotency string
 	runs        uint32
+	lastEvent   uint32
+	events      []Event
+	seq, endSeq uint64
+}
+
+// doc is the column of that name: what has no column of its own. Zero members are left out, so that it is short for a plain job.
+type doc struct {
+	Priority Priority        `json:"p"`
+	Attempt  int             `json:"a"`
+	Worker   string          `json:"w"`
+	Started  int64           `json:"s"`
+	RunAt    int64           `json:"at,omitempty"`
+	Runs     uint32          `json:"r"`
+	Events   uint32          `json:"e"`
+	Tags     []string        `json:"tags,omitempty"`
+	Parent   string          `json:"parent,omitempty"`
+	Progress json.RawMessage `json:"progress,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Attempts []Attempt       `json:"attempts,omitempty"`
 }
 
 // rowOf copies a job. Called under Jobs.mu.
 func rowOf(b *job) row {
-	r := row{Info: infoOf(b), id: b.ID, seq: b.seq, endSeq: b.endSeq, lastEvent: b.events, idempotency: b.Idempotency, runs: b.runs}
+	r := row{Info: infoOf(b), id: b.ID, state: b.state, runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
 	if b.more != nil {
 		r.attempts = b.attempts
 		if b.state.Terminal() && !b.plain() {
@@ -128,6 +152,23 @@ func rowOf(b *job) row {
 	return r
 }
 
+// doc encodes the column of that name. A plain job is written by hand: this is done for every job.
+func (r *row) doc(priority Priority) ([]byte, error) {
+	if r.Tags == nil && r.Parent == "" && r.Progress == nil && r.Error == "" && r.attempts == nil {
+		return fmt.Appendf(nil, `{"p":%d,"a":%d,"w":%q,"s":%d,"at":%d,"r":%d,"e":%d}`,
+			priority, r.Attempt, r.Worker, nanos(r.Started), nanos(r.RunAt), r.runs, r.lastEvent), nil
+	}
+	return json.Marshal(doc{Priority: priority, Attempt: r.Attempt, Worker: r.Worker, Started: nanos(r.Started), RunAt: nanos(r.RunAt), Runs: r.runs,
+		Events: r.lastEvent, Tags: r.Tags, Parent: r.Parent, Progress: r.Progress, Error: r.Error, Attempts: r.attempts})
+}
+
+// values appends the columns of the row.
+func (r *row) values(to []any) ([]any, error) {
+	priority, _ := ParsePriority(r.Priority)
+	encoded, err := r.doc(priority)
+	return append(to, r.id[:], r.Function, r.Queue, int64(r.state), r.Key, nanos(r.Created), nanos(r.Finished), int64(r.seq), int64(r.endSeq), encoded), err
+}
+
 // write stores rows and that the index is complete up to seq.
 func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 	tx, err := x.db.BeginTx(ctx, nil)
@@ -135,85 +176,70 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	upsert, event := tx.Stmt(x.upsert), tx.Stmt(x.event)
-	for i := range rows {
-		r := &rows[i]
-		state, _ := ParseState(r.State)
-		priority, _ := ParsePriority(r.Priority)
-		var attempts, parent, tags any
-		if len(r.attempts) > 0 {
-			if attempts, err = json.Marshal(r.attempts); err != nil {
+	upsert, upserts, event := tx.Stmt(x.upsert), tx.Stmt(x.upserts), tx.Stmt(x.event)
+	values := make([]any, 0, rowsAtOnce*10)
+	for rest := rows; len(rest) > 0; {
+		n, statement := 1, upsert
+		if len(rest) >= rowsAtOnce {
+			n, statement = rowsAtOnce, upserts
+		}
+		values = values[:0]
+		for i := range rest[:n] {
+			if values, err = rest[i].values(values); err != nil {
 				return err
 			}
 		}
-		if len(r.Tags) > 0 {
-			if tags, err = json.Marshal(r.Tags); err != nil {
-				return err
-			}
-		}
-		if r.Parent != "" {
-			parent = r.Parent
-		}
-		if _, err := upsert.Exec(r.id[:], r.Function, r.Queue, state, priority, r.Key, tags, parent, r.Attempt, r.runs, r.Worker,
-			nanos(r.Created), nanos(r.RunAt), nanos(r.Started), nanos(r.Finished), r.Error, attempts, r.seq, r.endSeq, r.lastEvent, r.idempotency); err != nil {
+		if _, err := statement.Exec(values...); err != nil {
 			return err
 		}
-		for _, e := range r.events {
-			if _, err := event.Exec(r.id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
+		rest = rest[n:]
+	}
+	for i := range rows {
+		for _, e := range rows[i].events {
+			if _, err := event.Exec(rows[i].id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
 				return err
 			}
 		}
 	}
 	if seq > 0 {
-		if _, err := tx.Exec("UPDATE applied SET seq = ?", seq); err != nil {
+		if _, err := tx.Exec("UPDATE applied SET seq = ?", int64(seq)); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
 }
 
-const infoColumns = `id, function, queue, state, priority, key, tags, parent, attempt, runs, worker, created, run_at, started, finished, error, seq, end_seq, events`
+const rowColumns = "id, function, queue, state, key, created, finished, seq, end_seq, doc"
 
 func scanRow(scan func(...any) error) (row, error) {
 	var r row
-	var id []byte
-	var state State
-	var priority Priority
-	var tags []byte
-	var parent sql.NullString
-	var created, runAt, started, finished int64
-	if err := scan(&id, &r.Function, &r.Queue, &state, &priority, &r.Key, &tags, &parent, &r.Attempt, &r.runs, &r.Worker,
-		&created, &runAt, &started, &finished, &r.Error, &r.seq, &r.endSeq, &r.lastEvent); err != nil {
+	var id, encoded []byte
+	var created, finished int64
+	if err := scan(&id, &r.Function, &r.Queue, &r.state, &r.Key, &created, &finished, &r.seq, &r.endSeq, &encoded); err != nil {
 		return r, err
 	}
+	var d doc
+	if err := json.Unmarshal(encoded, &d); err != nil {
+		return r, err
+	}
+	r.State, r.Priority = r.state.String(), d.Priority.String()
+	r.Attempt, r.Worker, r.Tags, r.Parent, r.Progress, r.Error = d.Attempt, d.Worker, d.Tags, d.Parent, d.Progress, d.Error
+	r.Created, r.Finished, r.Started, r.RunAt = fromStored(created), fromStored(finished), fromStored(d.Started), fromStored(d.RunAt)
+	r.attempts, r.runs, r.lastEvent = d.Attempts, d.Runs, d.Events
 	if err := setID(&r.id, id); err != nil {
 		return r, err
 	}
-	r.ID, r.State, r.Priority, r.Parent = r.id.String(), state.String(), priority.String(), parent.String
-	r.Created, r.RunAt, r.Started, r.Finished = fromStored(created), fromStored(runAt), fromStored(started), fromStored(finished)
-	if tags != nil {
-		return r, json.Unmarshal(tags, &r.Tags)
-	}
+	r.ID = r.id.String()
 	return r, nil
 }
 
 // get returns a job, or HR2007.
 func (x *index) get(id ID) (row, error) {
-	r, err := scanRow(x.db.QueryRow("SELECT "+infoColumns+" FROM jobs WHERE id = ?", id[:]).Scan)
+	r, err := scanRow(x.db.QueryRow("SELECT "+rowColumns+" FROM jobs WHERE id = ?", id[:]).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, problem.New("HR2007", "no job %s", id).At(id.String())
 	}
 	return r, err
-}
-
-// attempts returns what is recorded of the failed attempts of a job.
-func (x *index) attempts(id ID) ([]Attempt, error) {
-	var raw []byte
-	if err := x.db.QueryRow("SELECT attempts FROM jobs WHERE id = ?", id[:]).Scan(&raw); err != nil || raw == nil {
-		return nil, err
-	}
-	var list []Attempt
-	return list, json.Unmarshal(raw, &list)
 }
 
 // history returns the stored events of a job after number n.
@@ -248,41 +274,47 @@ type Filter struct {
 	Limit    int       // 1 to 1000; 0 is 100
 }
 
-// list returns jobs, newest first.
-func (x *index) list(ctx context.Context, f Filter) ([]row, error) {
+// matches tells whether a job that is not in the index yet belongs to the list.
+func (f *Filter) matches(b *job) bool {
+	return (len(f.States) == 0 || slices.Contains(f.States, b.state)) && (f.Function == "" || f.Function == b.Function) &&
+		(f.Queue == "" || f.Queue == b.Queue) && (f.Key == "" || f.Key == b.Key) && (f.Tag == "" || slices.Contains(b.Tags, f.Tag)) &&
+		!b.Created.Before(f.Since) && (f.Before == (ID{}) || b.ID.Compare(f.Before) < 0)
+}
+
+// list returns jobs, newest first. queues are all that there are.
+func (x *index) list(ctx context.Context, f Filter, queues []string) ([]row, error) {
 	where, args := []string{"1"}, []any{}
-	add := func(condition string, values ...any) { where, args = append(where, condition), append(args, values...) }
-	if len(f.States) > 0 {
-		marks := strings.TrimSuffix(strings.Repeat("?,", len(f.States)), ",")
-		values := make([]any, len(f.States))
-		for i, s := range f.States {
-			values[i] = s
+	in := func(column string, values []any) {
+		where = append(where, column+" IN ("+strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")+")")
+		args = append(args, values...)
+	}
+	equal := func(condition, value string) {
+		if value != "" {
+			where, args = append(where, condition), append(args, value)
 		}
-		add("state IN ("+marks+")", values...)
 	}
-	if f.Function != "" {
-		add("function = ?", f.Function)
+	if len(f.States) > 0 {
+		states, names := make([]any, len(f.States)), make([]any, len(queues))
+		for i, s := range f.States {
+			states[i] = int64(s)
+		}
+		for i, q := range queues {
+			names[i] = q
+		}
+		in("state", states)
+		in("queue", names)
 	}
-	if f.Queue != "" {
-		add("queue = ?", f.Queue)
-	}
-	if f.Key != "" {
-		add("key = ?", f.Key)
-	}
-	if f.Tag != "" {
-		add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", f.Tag)
-	}
+	equal("function = ?", f.Function)
+	equal("queue = ?", f.Queue)
+	equal("key = ?", f.Key)
+	equal("EXISTS (SELECT 1 FROM json_each(doc, '$.tags') WHERE value = ?)", f.Tag)
 	if !f.Since.IsZero() {
-		add("created >= ?", f.Since.UnixNano())
+		where, args = append(where, "created >= ?"), append(args, f.Since.UnixNano())
 	}
 	if f.Before != (ID{}) {
-		add("id < ?", f.Before[:])
+		where, args = append(where, "id < ?"), append(args, f.Before[:])
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	rows, err := x.db.QueryContext(ctx, "SELECT "+infoColumns+" FROM jobs WHERE "+strings.Join(where, " AND ")+" ORDER BY id DESC LIMIT ?", append(args, min(limit, 1000))...)
+	rows, err := x.db.QueryContext(ctx, "SELECT "+rowColumns+" FROM jobs WHERE "+strings.Join(where, " AND ")+" ORDER BY id DESC LIMIT ?", append(args, f.Limit)...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,12 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// indexEvery is how far the index may be behind the commits.
-const indexEvery = 100 * time.Millisecond
+const (
+	// indexEvery is how far the index may be behind the commits with jobs that have ended.
+	indexEvery = 100 * time.Millisecond
+	// settleIn is how long a job that has not ended may be unknown to the index: most have ended by then and are written once.
+	settleIn = 2 * time.Second
+)
 
 // indexing writes what changed to the index, each job once per round however often it changed.
 func (j *Jobs) indexing(ctx context.Context) {
@@ -33,11 +37,7 @@ func (j *Jobs) indexing(ctx context.Context) {
 // flush writes the changed jobs in batches small enough that a reader does not wait long.
 func (j *Jobs) flush() {
 	const batch = 500
-	j.mu.Lock()
-	changed := j.dirty
-	j.dirty = nil
-	upTo := j.committedSeq
-	j.mu.Unlock()
+	changed, upTo := j.changed(time.Now())
 	rows := make([]row, 0, min(batch, len(changed)))
 	for len(changed) > 0 {
 		part := changed[:min(batch, len(changed))]
@@ -66,6 +66,27 @@ func (j *Jobs) flush() {
 		}
 		j.mu.Unlock()
 	}
+}
+
+// changed takes the jobs that are to be written now. The index is complete up to the sequence returned, as far as ended jobs go; the
+// others are in the journal and in memory.
+func (j *Jobs) changed(now time.Time) ([]*job, uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	write := make([]*job, 0, len(j.dirty))
+	kept := j.young[:0]
+	for _, list := range [][]*job{j.young, j.dirty} {
+		for _, b := range list {
+			if b.endSeq != 0 || now.Sub(b.touched) > settleIn {
+				write = append(write, b)
+			} else {
+				kept = append(kept, b)
+			}
+		}
+	}
+	clear(j.young[min(len(kept), len(j.young)):])
+	j.young, j.dirty = kept, j.dirty[:0]
+	return write, j.committedSeq
 }
 
 // flushed returns when the index knows of everything that was committed before the call.

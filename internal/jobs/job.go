@@ -27,6 +27,7 @@ type job struct {
 	finished time.Time
 	worker   string
 	dirty    bool // waits for the indexer
+	touched  time.Time
 	endSeq   uint64
 	result   []byte
 	*more

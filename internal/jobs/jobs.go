@@ -49,7 +49,8 @@ type Jobs struct {
 	random     *rand.Rand
 	argBytes   int64 // of arguments held in memory
 	replaying  bool
-	dirty      []*job
+	dirty      []*job // changed since the last round of the indexer
+	young      []*job // changed before it, kept back because they may end soon
 	closing    bool
 
 	committedSeq uint64 // journal sequence of the last commit

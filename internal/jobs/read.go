@@ -3,6 +3,9 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headrace/headrace/internal/problem"
@@ -139,9 +142,11 @@ func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
 		j.mu.Unlock()
 	} else {
 		j.mu.Unlock()
-		if list, err = j.index.attempts(id); err != nil {
+		r, err := j.index.get(id)
+		if err != nil {
 			return nil, err
 		}
+		list = r.attempts
 	}
 	if info.State == Running.String() || info.State == Succeeded.String() {
 		list = append(list, Attempt{Number: info.Attempt, Worker: info.Worker, Started: info.Started, Ended: info.Finished, Ending: info.State})
@@ -149,14 +154,36 @@ func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
 	return list, nil
 }
 
-// List returns jobs, newest first. It follows the commits within about 100 ms.
+// List returns jobs, newest first. It shows what was committed before the call.
 func (j *Jobs) List(ctx context.Context, f Filter) ([]Info, error) {
-	rows, err := j.index.list(ctx, f)
-	list := make([]Info, len(rows))
-	for i := range rows {
-		list[i] = rows[i].Info
+	if f.Limit <= 0 {
+		f.Limit = 100
 	}
-	return list, err
+	f.Limit = min(f.Limit, 1000)
+	j.mu.Lock()
+	queues := slices.Collect(maps.Keys(j.queues))
+	j.mu.Unlock()
+	rows, err := j.index.list(ctx, f, queues)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Info, 0, len(rows))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range rows {
+		if b := j.find(rows[i].id); b == nil || !b.dirty {
+			list = append(list, rows[i].Info)
+		}
+	}
+	for _, dirty := range [][]*job{j.dirty, j.young} {
+		for _, b := range dirty {
+			if f.matches(b) {
+				list = append(list, infoOf(b))
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Info) int { return strings.Compare(b.ID, a.ID) })
+	return list[:min(len(list), f.Limit)], nil
 }
 
 // parts are the outcomes of the jobs that another one comes after.

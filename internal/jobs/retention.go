@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,33 +54,31 @@ func (j *Jobs) Retain(ctx context.Context, now time.Time) error {
 	return j.trim(ctx)
 }
 
-// retain deletes the ended jobs of a queue that are too old or too many.
+// retain deletes the ended jobs of a queue that are too old or too many, state by state.
 func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now time.Time) error {
-	for _, class := range []struct {
-		states string
-		config.Retention
-	}{{"state = 4", keep.Succeeded}, {"state > 4", keep.Dead}} {
-		cut := int64(0)
-		if class.Age > 0 {
-			cut = now.Add(-class.Age).UnixNano()
+	for s := Succeeded; s <= Expired; s++ {
+		limit := keep.Dead
+		if s == Succeeded {
+			limit = keep.Succeeded
 		}
-		if class.Count > 0 {
+		cut := int64(0)
+		if limit.Age > 0 {
+			cut = now.Add(-limit.Age).UnixNano()
+		}
+		if limit.Count > 0 {
 			var at int64
-			err := x.db.QueryRowContext(ctx, "SELECT finished FROM jobs WHERE queue = ? AND finished > 0 AND "+class.states+
-				" ORDER BY finished DESC LIMIT 1 OFFSET ?", queue, class.Count).Scan(&at)
-			if err != nil && err != sql.ErrNoRows {
+			err := x.db.QueryRowContext(ctx, "SELECT finished FROM jobs WHERE queue = ? AND state = ? ORDER BY finished DESC LIMIT 1 OFFSET ?",
+				queue, int64(s), limit.Count).Scan(&at)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
 			}
 			cut = max(cut, at)
 		}
-		if cut == 0 {
-			continue
-		}
 		for _, statement := range []string{
-			"DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND finished > 0 AND finished <= ? AND " + class.states + ")",
-			"DELETE FROM jobs WHERE queue = ? AND finished > 0 AND finished <= ? AND " + class.states,
+			"DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ?)",
+			"DELETE FROM jobs WHERE queue = ? AND state = ? AND finished <= ?",
 		} {
-			if _, err := x.db.ExecContext(ctx, statement, queue, cut); err != nil {
+			if _, err := x.db.ExecContext(ctx, statement, queue, int64(s), cut); err != nil {
 				return err
 			}
 		}

@@ -210,7 +210,6 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-
 func (r *rig) touch(name string) {
 	r.t.Helper()
 	if err := os.WriteFile(filepath.Join(r.dir, name), nil, 0o600); err != nil {

@@ -18,7 +18,7 @@ func (j *Jobs) setState(b *job, s State) {
 // touch marks a committed job for the indexer.
 func (j *Jobs) touch(b *job) {
 	if !b.dirty && b.seq != 0 && !j.replaying {
-		b.dirty = true
+		b.dirty, b.touched = true, time.Now()
 		j.dirty = append(j.dirty, b)
 	}
 }

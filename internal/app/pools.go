@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/workers"
+)
+
+// pools are the pools that run, by name.
+type pools struct {
+	mu  sync.Mutex
+	all map[string]*workers.Pool
+}
+
+// list returns the pools in order of their names.
+func (p *pools) list() []*workers.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*workers.Pool, 0, len(p.all))
+	for _, name := range slices.Sorted(maps.Keys(p.all)) {
+		list = append(list, p.all[name])
+	}
+	return list
+}
+
+func (p *pools) add(pool *workers.Pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all[pool.Name()] = pool
+}
+
+// stop drains all pools at once.
+func (p *pools) stop(ctx context.Context, log *slog.Logger) {
+	var group sync.WaitGroup
+	for _, pool := range p.list() {
+		group.Go(func() {
+			if err := pool.Stop(ctx); err != nil {
+				log.Warn("pool did not stop in time", "pool", pool.Name(), "error", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// poolConfig translates the configuration of one pool.
+func (a *App) poolConfig(name string, c *config.Pool) workers.Config {
+	env := make([]string, 0, len(c.Env))
+	for _, key := range slices.Sorted(maps.Keys(c.Env)) {
+		env = append(env, key+"="+c.Env[key])
+	}
+	nice := c.Nice
+	if nice == 0 {
+		nice = -1 // the pool takes 0 for its default
+	}
+	return workers.Config{
+		Name: name, App: c.App, Python: c.Python, Dir: c.Dir, Min: c.Min, Max: c.Size(), StartTimeout: c.StartTimeout, Grace: c.Grace,
+		CancelGrace: min(c.Grace, 2*time.Second), IdleAfter: c.Idle, MaxTasks: c.MaxTasks, MaxAge: c.MaxAge,
+		RecycleMemory: int64(c.RecycleMemory), MaxMemory: int64(c.MaxMemory), Nice: nice, Threads: c.Threads, Env: env, Zygote: c.Zygote,
+		QueuedCalls: c.QueuedCalls, Spool: filepath.Join(a.config.Engine.Data, "spool", name), Runtime: a.runtime,
+	}
+}
+
+// openPool starts a pool and lets its functions be used.
+func (a *App) openPool(ctx context.Context, name string, c *config.Pool) error {
+	pool, err := workers.Open(ctx, a.poolConfig(name, c), &host{pool: name, log: a.log, health: a.health, deaths: a.deaths}, a.log)
+	if err != nil {
+		return err
+	}
+	if err := a.functions.SetPool(pool); err != nil {
+		_ = pool.Stop(ctx)
+		return err
+	}
+	a.pools.add(pool)
+	a.jobs.SetPool(pool)
+	return nil
+}
+
+// reloadPool swaps the code of a pool. Jobs that run end on the old code.
+func (a *App) reloadPool(ctx context.Context, pool *workers.Pool) error {
+	if err := pool.Reload(ctx); err != nil {
+		return err
+	}
+	return a.functions.SetPool(pool)
+}
