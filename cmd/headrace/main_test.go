@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,7 +19,9 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HEADRACE_SERVER", "http://127.0.0.1:1") // nobody listens there
-			return nil
+			sdk, err := filepath.Abs("../../sdk/python/src")
+			env.Setenv("PYTHONPATH", sdk)
+			return err
 		},
 	})
 }

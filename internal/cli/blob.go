@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -70,13 +71,13 @@ func (a *app) blobGet() *cobra.Command {
 			defer answer.Body.Close()
 			out := a.Stdout
 			if to != "" {
-				file, err := os.OpenFile(a.path(to), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-				if err != nil {
-					return usage("%w", err).Hinting("name a file that is not there yet")
+				file, open := os.OpenFile(a.path(to), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+				if open != nil {
+					return usage("%w", open).Hinting("name a file that is not there yet")
 				}
 				defer func() {
-					if cerr := file.Close(); err == nil {
-						err = cerr
+					if err = errors.Join(err, file.Close()); err != nil {
+						_ = os.Remove(file.Name()) // half a blob is none
 					}
 				}()
 				out = file

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,7 @@ func TestRequests(t *testing.T) {
 		`POST /v1/queues/mail/pause `:                                  {"queue", "pause", "mail"},
 		`POST /v1/pools/default/restart `:                              {"pool", "restart", "default"},
 		`PUT /v1/blobs?name=x.csv `:                                    {"blob", "put", "-", "--name", "x.csv"},
+		`POST /v1/calls/hello?timeout=1s {"name":"x"}`:                 {"function", "call", "hello", `{"name":"x"}`, "--timeout", "1s"},
 		`GET /v1/functions `:                                           {"function", "list"},
 	} {
 		var got string
@@ -116,6 +118,98 @@ func TestRequests(t *testing.T) {
 		if code != ExitOK || got != want {
 			t.Errorf("code %d, got  %s\n        want %s\n%s", code, got, want, stderr)
 		}
+	}
+}
+
+func TestEnqueueAnswers(t *testing.T) {
+	for body, want := range map[string]struct {
+		code           int
+		stdout, stderr string
+	}{
+		`{"id":"j1","state":"ready","durability":"fsync"}`:    {ExitOK, "j1\n", "ready, fsync; follow it with: headrace job tail j1\n"},
+		`{"id":"j1","state":"succeeded","result":{"n":1}}`:    {ExitOK, "{\"n\":1}\n", ""},
+		`{"id":"j1","state":"succeeded"}`:                     {ExitOK, "j1\n", "succeeded\n"},
+		`{"id":"j1","state":"dead","error":"ValueError: no"}`: {ExitJobFailed, "j1\n", "dead ValueError: no\n"},
+	} {
+		code, stdout, stderr := run(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }, "job", "enqueue", "f")
+		if code != want.code || stdout != want.stdout || stderr != want.stderr {
+			t.Errorf("%s: code %d, %q, %q", body, code, stdout, stderr)
+		}
+	}
+}
+
+func TestPoolAndQueueTables(t *testing.T) {
+	_, stdout, _ := run(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"pools":[{"name":"default","healthy":true,"workers":[{"name":"default-1","pid":42,"state":"busy","function":"count",
+			"rss":52428800,"tasks":7,"age":61.5}]},{"name":"ml","healthy":false,"workers":[]}]}`)
+	}, "pool", "list")
+	want := "POOL     HEALTH     WORKER     PID  STATE  FUNCTION  MEMORY  TASKS  AGE\n" +
+		"default  healthy    default-1  42   busy   count     50MiB   7      1m\n" +
+		"ml       unhealthy  -          -    -      -         -       -      -\n"
+	if stdout != want {
+		t.Errorf("got:\n%s\nwant:\n%s", stdout, want)
+	}
+	_, stdout, _ = run(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"queues":[{"name":"default","ready":3,"running":2,"scheduled":1,"paused":true}]}`)
+	}, "queue", "list")
+	if want := "NAME     STATE   READY  RUNNING  SCHEDULED\ndefault  paused  3      2        1\n"; stdout != want {
+		t.Errorf("got:\n%s", stdout)
+	}
+}
+
+func TestBlobs(t *testing.T) {
+	code, stdout, stderr := run(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"$blob":"sha256:ab","size":0,"type":%q,"name":"x.csv"}`, r.Header.Get("Content-Type"))
+	}, "blob", "put", "-", "--name", "x.json")
+	if code != ExitOK || stdout != "sha256:ab\n" || stderr != "0 bytes stored\n" {
+		t.Errorf("put: %d, %q, %q", code, stdout, stderr)
+	}
+	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a,b\n") }
+	if code, stdout, _ := run(t, answer, "blob", "get", "sha256:ab"); code != ExitOK || stdout != "a,b\n" {
+		t.Errorf("get: %d, %q", code, stdout)
+	}
+	to := t.TempDir() + "/x.csv"
+	for _, want := range []int{ExitOK, ExitUsage} { // the second time the file is there
+		if code, _, stderr := run(t, answer, "blob", "get", "sha256:ab", "--to", to); code != want {
+			t.Errorf("get to a file: %d, %s", code, stderr)
+		}
+	}
+	broken := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "a,b\n")
+	}
+	to = t.TempDir() + "/half.csv"
+	if code, _, stderr := run(t, broken, "blob", "get", "sha256:ab", "--to", to); code != ExitUnreachable || !strings.Contains(stderr, "broke off") {
+		t.Errorf("broken: %d, %s", code, stderr)
+	}
+	if _, err := os.Stat(to); err == nil {
+		t.Error("half a blob is left")
+	}
+}
+
+func TestTokenIsSent(t *testing.T) {
+	file := t.TempDir() + "/token"
+	if err := os.WriteFile(file, []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	run(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Authorization")
+		_, _ = io.WriteString(w, "{}")
+	}, "job", "list", "--token-file", file)
+	if got != "Bearer t0ken" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
+	defer server.Close()
+	var talk bytes.Buffer
+	code := Main(ctx, Env{Args: []string{"job", "tail", "j1", "--server", server.URL}, Stdout: io.Discard, Stderr: &talk, Dir: t.TempDir()})
+	if code != ExitInterrupted || talk.Len() > 0 {
+		t.Errorf("code %d, %s", code, &talk)
 	}
 }
 

@@ -82,7 +82,10 @@ func (a *app) jobEnqueue() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var told struct{ ID, State, Durability string }
+			var told struct {
+				ID, State, Durability, Error string
+				Result                       json.RawMessage
+			}
 			show, err := a.ask(cmd.Context(), request{
 				method: http.MethodPost, path: []string{"jobs", args[0]}, query: query(cmd.Flags()), body: bytes.NewReader(body),
 				header: http.Header{"Content-Type": {"application/json"}},
@@ -90,7 +93,18 @@ func (a *app) jobEnqueue() *cobra.Command {
 			if err != nil || !show {
 				return err
 			}
-			fmt.Fprintf(a.Stdout, "%s\n", told.ID)
+			switch {
+			case told.Result != nil:
+				return a.printJSON(told.Result)
+			case ended(told.State):
+				fmt.Fprintln(a.Stdout, told.ID)
+				fmt.Fprintln(a.Stderr, strings.TrimSpace(told.State+" "+printable(told.Error)))
+				if told.State != "succeeded" {
+					return exitCode(ExitJobFailed)
+				}
+				return nil
+			}
+			fmt.Fprintln(a.Stdout, told.ID)
 			fmt.Fprintf(a.Stderr, "%s, %s; follow it with: headrace job tail %s\n", told.State, told.Durability, told.ID)
 			return nil
 		},
@@ -105,7 +119,7 @@ func (a *app) jobEnqueue() *cobra.Command {
 	flags.String("timeout", "", "longest run, as in 10m")
 	flags.String("expires", "", "time until it must have ended, as in 1h")
 	flags.StringSlice("tags", nil, "tags, to find it by")
-	flags.String("wait", "", "wait this long for its end, as in 30s")
+	flags.String("wait", "", "wait up to this long for its end and print the result, as in 30s")
 	return cmd
 }
 

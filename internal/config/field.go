@@ -78,7 +78,10 @@ func defaultText(v reflect.Value) string {
 	case reflect.Slice, reflect.Map:
 		return ""
 	}
-	return scalarYAML(v)
+	if text := scalarYAML(v); text != `""` {
+		return text
+	}
+	return ""
 }
 
 // declarations are the sources of the structs: the comments of the fields are their documentation.

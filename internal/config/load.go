@@ -173,6 +173,9 @@ func (c *Config) merge(l *layer) error {
 		entry.Interface().(*Pool).App = c.App
 		l.places[long] = at
 	}
+	if _, ok := l.places["routes"]; ok { // the list was replaced, and so are the places of its elements
+		maps.DeleteFunc(c.places, func(at string, _ place) bool { return strings.HasPrefix(at, "routes[") })
+	}
 	maps.Copy(c.places, l.places)
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // SchemaID is the address that the comment in a configuration file names, so that editors complete and check it.
-const SchemaID = "https://headrace.dev/schema/config.schema.json"
+const SchemaID = "https://raw.githubusercontent.com/headrace/headrace/main/spec/config.schema.json"
 
 // Schema is the JSON Schema of the configuration, generated from the declarations of this package.
 func Schema() []byte {
@@ -134,7 +134,9 @@ func Reference() string {
 		if f.Enum != nil {
 			value = strings.Join(f.Enum, ", ")
 		}
-		if f.Secret {
+		if f.Secret && f.Type == "mapping" {
+			value += ", its values may be file:NAME"
+		} else if f.Secret {
 			value += ", or file:NAME"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.Path, value, code(f.Default), code(f.Env), strings.ReplaceAll(f.Doc, "|", `\|`))
