@@ -20,6 +20,8 @@ type Config struct {
 	Python string // interpreter; .venv/bin/python beside the app if there is one, or python3
 	Dir    string // working directory of the processes; the app's folder
 
+	Remote bool // all workers come from other machines through a Listener; none are started here and App is not needed
+
 	Min int // workers kept ready; 1
 	Max int // most workers; Min
 
@@ -60,6 +62,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Name, "default")
 	set(&c.Min, 1)
 	c.Max = max(c.Min, c.Max)
+	if c.Remote {
+		c.Min, c.Max = 0, 0
+	}
 	set(&c.StartTimeout, time.Minute)
 	set(&c.Grace, 10*time.Second)
 	set(&c.CancelGrace, 2*time.Second)

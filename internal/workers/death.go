@@ -15,6 +15,9 @@ func (p *Pool) deathOf(w *worker, exit process.Exit) Death {
 	if exit.Signal != 0 {
 		d.Signal = unix.SignalName(exit.Signal)
 	}
+	if far, ok := w.proc.(*distant); ok && d.Reason == "" {
+		d.Reason = far.reason
+	}
 	if d.Reason != "" {
 		return d
 	}

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,8 @@ type hello struct {
 	Runtime   string     `json:"runtime"`
 	Pid       int        `json:"pid"`
 	Functions []Function `json:"functions"`
+
+	raw []byte
 }
 
 func (g *generation) learn(h hello) {
@@ -156,6 +159,7 @@ func (p *Pool) greet(ctx context.Context, name string, proc *process.Process, re
 	if h.Protocol != frame.Version {
 		return h, problem.New("HR6001", "%s speaks protocol %d instead of %d", name, h.Protocol, frame.Version)
 	}
+	h.raw = bytes.Clone(f.Body)
 	_ = proc.Conn.SetReadDeadline(time.Time{})
 	proc.Settle()
 	return h, nil
@@ -193,8 +197,7 @@ func (p *Pool) start(ctx context.Context, g *generation) (*worker, hello, error)
 	p.mu.Unlock()
 	limited, cancel := context.WithTimeout(ctx, p.cfg.StartTimeout)
 	defer cancel()
-	w := &worker{pool: p, name: name, runs: map[uint64]*Run{}, ready: make(chan struct{}), gone: make(chan struct{}),
-		wake: make(chan struct{}, 1), written: make(chan struct{}), since: time.Now(), started: time.Now()}
+	w := p.newWorker(name)
 	proc, err := p.launch(limited, g, name, w.line)
 	if err != nil {
 		return nil, hello{}, problem.New("HR6004", "worker %s cannot be started: %w", name, err).At(g.spec.Python)

@@ -49,9 +49,12 @@ type Pool struct {
 func Open(ctx context.Context, cfg Config, host Host, log *slog.Logger) (*Pool, error) {
 	cfg = cfg.withDefaults()
 	p := &Pool{cfg: cfg, host: host, log: log.With("pool", cfg.Name), want: cfg.Min, deaths: map[string]int{}, oomKills: kernelKills()}
-	spec, err := cfg.spec()
-	if err != nil {
-		return nil, err
+	var spec process.Spec
+	var err error
+	if !cfg.Remote {
+		if spec, err = cfg.spec(); err != nil {
+			return nil, err
+		}
 	}
 	p.spool = cfg.Spool
 	if p.spool == "" {
@@ -61,7 +64,10 @@ func Open(ctx context.Context, cfg Config, host Host, log *slog.Logger) (*Pool, 
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.starter = process.NewStarter()
-	gen, first, err := p.generate(ctx, spec, cfg.Min)
+	gen, first := &generation{byName: map[string]*function{}}, []*worker(nil)
+	if !cfg.Remote {
+		gen, first, err = p.generate(ctx, spec, cfg.Min)
+	}
 	if err != nil {
 		_ = p.Stop(context.Background())
 		return nil, err
@@ -80,7 +86,7 @@ func (p *Pool) Name() string { return p.cfg.Name }
 // Spool is the folder where workers leave blobs.
 func (p *Pool) Spool() string { return p.spool }
 
-// Functions are those of the current code.
+// Functions are those of the current code; of a pool with only remote workers those that the last of them brought, none before.
 func (p *Pool) Functions() []Function {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,6 +126,9 @@ func (p *Pool) buried(w *worker) {
 	exit := w.proc.Exit()
 	p.mu.Lock()
 	early := w.tasks == 0 && len(w.runs) == 0 && now.Sub(w.started) < max(time.Second, 2*backoff(p.failures))
+	if far, ok := w.proc.(*distant); ok && w.reason == "" && planned(far.reason) {
+		w.reason = far.reason
+	}
 	death := p.deathOf(w, exit)
 	meant := w.reason != "" || p.closing
 	w.setState(Dead)

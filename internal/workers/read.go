@@ -59,6 +59,12 @@ func (w *worker) take(f frame.Frame, batch []finished) ([]finished, error) {
 		w.pool.credited(w, int(n))
 	case frame.Progress, frame.Chunk, frame.Log, frame.Checkpoint, frame.Request:
 		w.event(f)
+	case frame.Exited:
+		d, ok := w.proc.(*distant)
+		if !ok {
+			return batch, fmt.Errorf("%w: a worker does not send exited", frame.ErrMalformed)
+		}
+		d.tell(f.Body)
 	case frame.Pong:
 	default:
 		return batch, fmt.Errorf("%w: a worker does not send %s", frame.ErrMalformed, f.Kind)
@@ -177,7 +183,9 @@ func (w *worker) logged(body []byte, homeless bool) {
 	}
 	text := []byte(log.Text)
 	w.last.add(text[:min(len(text), process.MaxLine)])
-	if homeless {
+	if homeless && w.remote && (log.Level == "stdout" || log.Level == "stderr") { // its agent cannot tell whose it is
+		w.attribute(log.Level, text)
+	} else if homeless {
 		w.pool.host.Line(w.name, log.Level, text)
 	}
 }
@@ -185,6 +193,11 @@ func (w *worker) logged(body []byte, homeless bool) {
 // line takes what the process printed.
 func (w *worker) line(stream string, line []byte) {
 	w.last.add(line)
+	w.attribute(stream, line)
+}
+
+// attribute hands a line to the task that runs, or to the host.
+func (w *worker) attribute(stream string, line []byte) {
 	w.pool.mu.Lock()
 	r := w.head()
 	if r != nil {
@@ -216,6 +229,9 @@ func (w *worker) end(cause error) {
 		w.pool.mu.Lock()
 		w.kill("protocol")
 		w.pool.mu.Unlock()
+	}
+	if d, ok := w.proc.(*distant); ok {
+		d.hangUp()
 	}
 	timer := time.AfterFunc(2*leftover, func() { _ = w.proc.Signal(syscall.SIGKILL) }) // closed its socket and lives on
 	<-w.proc.Exited()

@@ -10,10 +10,13 @@ import (
 )
 
 // Reload imports the app anew and switches to it: new workers are ready first, tasks that run on old ones finish there. If the
-// import fails, the problem is returned and the old code stays.
+// import fails, the problem is returned and the old code stays. Remote workers keep what they have.
 func (p *Pool) Reload(ctx context.Context) error {
 	p.turning.Lock()
 	defer p.turning.Unlock()
+	if p.cfg.Remote {
+		return nil
+	}
 	spec, err := p.cfg.spec()
 	if err != nil {
 		return err
@@ -43,6 +46,9 @@ func (p *Pool) Reload(ctx context.Context) error {
 func (p *Pool) Restart(ctx context.Context) error {
 	p.turning.Lock()
 	defer p.turning.Unlock()
+	if p.cfg.Remote {
+		return nil
+	}
 	spec, err := p.cfg.spec()
 	if err != nil {
 		return err
@@ -83,7 +89,7 @@ func (p *Pool) adopt(g *generation, fresh []*worker) (old []*worker, err error) 
 		return nil, problem.New("HR2014", "pool %s is stopping", p.cfg.Name)
 	}
 	before := p.gen
-	old = slices.DeleteFunc(slices.Clone(p.workers), func(w *worker) bool { return w.state >= Draining })
+	old = slices.DeleteFunc(slices.Clone(p.workers), func(w *worker) bool { return w.remote || w.state >= Draining })
 	everyone := slices.Clone(p.workers)
 	p.gen = g
 	for _, w := range fresh {
@@ -95,7 +101,9 @@ func (p *Pool) adopt(g *generation, fresh []*worker) (old []*worker, err error) 
 	p.rebind(before)
 	go func() { // a zygote may take its children with it, so it goes last
 		for _, w := range everyone {
-			<-w.gone
+			if !w.remote {
+				<-w.gone
+			}
 		}
 		before.close()
 	}()

@@ -25,6 +25,7 @@ type Status struct {
 type WorkerStatus struct {
 	Name    string    `json:"name"`
 	Pid     int       `json:"pid"`
+	Remote  bool      `json:"remote,omitempty"`
 	State   State     `json:"state"`
 	Reason  string    `json:"reason,omitempty"` // why it is being ended
 	Since   time.Time `json:"since"`            // in this state
@@ -52,7 +53,7 @@ func (p *Pool) Status() Status {
 	}
 	p.gen.mu.Unlock()
 	for _, w := range p.workers {
-		s.Workers = append(s.Workers, WorkerStatus{Name: w.name, Pid: w.pid, State: w.state, Reason: w.reason, Since: w.since,
+		s.Workers = append(s.Workers, WorkerStatus{Name: w.name, Pid: w.pid, Remote: w.remote, State: w.state, Reason: w.reason, Since: w.since,
 			Started: w.started, Running: len(w.runs), Tasks: w.tasks, Credit: w.credit, Memory: w.rss})
 	}
 	return s

@@ -98,7 +98,7 @@ type TaskError struct {
 
 // Death is the cause of a worker's end.
 type Death struct {
-	Reason   string   `json:"reason"` // exit, signal, out_of_memory, timeout, cancelled, protocol, recycled, reload, drain
+	Reason   string   `json:"reason"` // exit, signal, out_of_memory, timeout, cancelled, protocol, recycled, reload, drain, idle, lost (the connection of a remote worker)
 	ExitCode int      `json:"exit_code"`
 	Signal   string   `json:"signal,omitempty"`  // SIGKILL, …
 	MaxRSS   int64    `json:"max_rss,omitempty"` // bytes

@@ -33,10 +33,10 @@ func (p *Pool) refill() {
 	}
 }
 
-// live is how many workers take tasks.
+// live is how many local workers take tasks.
 func (p *Pool) live() (n int) {
 	for _, w := range p.workers {
-		if w.accepts() {
+		if w.accepts() && !w.remote {
 			n++
 		}
 	}
@@ -99,7 +99,7 @@ func (p *Pool) review(w *worker) {
 	old := p.cfg.MaxAge > 0 && time.Since(w.started) > p.cfg.MaxAge
 	full := w.limit > 0 && w.tasks >= w.limit
 	large := p.cfg.RecycleMemory > 0 && w.rss > p.cfg.RecycleMemory
-	if !(old || full || large) || w.replaced || !w.accepts() || p.closing {
+	if !(old || full || large) || w.replaced || w.remote || !w.accepts() || p.closing {
 		return
 	}
 	w.replaced = true
@@ -168,7 +168,7 @@ func (p *Pool) tend() {
 		var look []*worker
 		p.mu.Lock()
 		for _, w := range p.workers {
-			if w.pid > 0 && (w.state != Ready || round%10 == 0) {
+			if !w.remote && (w.state != Ready || round%10 == 0) {
 				look = append(look, w)
 			}
 		}
@@ -205,7 +205,7 @@ func (p *Pool) trim() {
 		p.review(w)
 		quiet := w.state == Ready && w.idle()
 		switch {
-		case !quiet:
+		case !quiet || w.remote:
 		case live > p.want && !w.replaced && time.Since(w.since) > slowProbe:
 			live--
 			w.retire("idle")

@@ -24,13 +24,14 @@ type proc interface {
 
 // worker is one process and its connection.
 type worker struct {
-	pool *Pool
-	name string
-	pid  int
-	proc proc
-	conn net.Conn
-	read *frame.Reader
-	last printed
+	pool   *Pool
+	name   string
+	pid    int
+	remote bool // behind a connection, kept by its agent
+	proc   proc
+	conn   net.Conn
+	read   *frame.Reader
+	last   printed
 
 	index map[string]uint16 // of its functions, from its hello
 	kinds map[string]string
@@ -66,6 +67,12 @@ type outgoing struct {
 	parcel *parcel
 	frame  []byte
 	signal syscall.Signal
+}
+
+func (p *Pool) newWorker(name string) *worker {
+	now := time.Now()
+	return &worker{pool: p, name: name, runs: map[uint64]*Run{}, ready: make(chan struct{}), gone: make(chan struct{}),
+		wake: make(chan struct{}, 1), written: make(chan struct{}), since: now, started: now}
 }
 
 // adopt takes the process after its hello: the worker is welcomed, and is ready with its first credit.

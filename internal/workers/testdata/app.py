@@ -150,3 +150,8 @@ def double(number: list[int]) -> list[int]:
     if 99 in number:
         time.sleep(600)
     return [ValueError("odd one") if n == 5 else [2 * n, len(number)] for n in number]
+
+
+@app.job()
+def shout(text: hr.Blob, job: hr.Job) -> hr.Blob:
+    return job.blob(text.path.read_bytes().upper(), name="loud.txt")
