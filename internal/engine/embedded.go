@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"log/slog"
 	"math"
 	"runtime/debug"
 	"time"
@@ -15,7 +14,7 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second // recovery of large streams reads every block that the index does not cover
+	startTimeout = 10 * time.Second // after Start returned, so recovery of the streams is behind it
 	// The clock syncs what is acknowledged. The server's own round is left for what it does besides: it compacts
 	// blocks and closes idle files.
 	syncInterval = 5 * time.Minute
@@ -53,13 +52,13 @@ func startEmbedded(ctx context.Context, cfg Config, path string, log *serverLog)
 		srv.Shutdown()
 		return nil, problem.New("HR5005", "embedded engine: %w", ctx.Err()).At(path)
 	}
-	if !srv.JetStreamEnabled() || !srv.ReadyForConnections(startTimeout) {
+	if reason := log.fatal.Load(); reason != nil {
 		srv.Shutdown()
-		reason := "it is not ready"
-		if text := log.last.Load(); text != nil {
-			reason = *text
-		}
-		return nil, problem.New("HR5005", "embedded engine: %s", reason).At(path)
+		return nil, problem.New("HR5005", "embedded engine: %s", *reason).At(path)
+	}
+	if !srv.ReadyForConnections(startTimeout) {
+		srv.Shutdown()
+		return nil, problem.New("HR5005", "embedded engine is not ready after %s", startTimeout).At(path)
 	}
 	return srv, nil
 }
@@ -87,5 +86,3 @@ func or(value, otherwise int64) int64 {
 	}
 	return otherwise
 }
-
-func newServerLog(log *slog.Logger) *serverLog { return &serverLog{log: log.With("part", "nats")} }
