@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/workers"
 )
@@ -47,6 +48,7 @@ func (j *Jobs) fill(pool *workers.Pool) bool {
 	if len(starts) == 0 {
 		return false
 	}
+	fault.Point("dispatch.chosen")
 	var refused []*run
 	for _, s := range starts {
 		if !j.offer(pool, s, now) {
@@ -54,6 +56,7 @@ func (j *Jobs) fill(pool *workers.Pool) bool {
 		}
 	}
 	pool.Flush()
+	fault.Point("dispatch.offered")
 	if len(refused) == 0 {
 		return more
 	}

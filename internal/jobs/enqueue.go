@@ -6,6 +6,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -65,6 +66,7 @@ func (j *Jobs) Enqueue(ctx context.Context, requests []Request) ([]Receipt, erro
 	for i := range requests {
 		specs[i], receipts[i].Err = j.spec(&requests[i], now)
 	}
+	fault.Point("enqueue.checked")
 	wait := &receipt{done: make(chan struct{})}
 	j.mu.Lock()
 	if err := j.journal.ready(); err != nil {
@@ -90,6 +92,7 @@ func (j *Jobs) Enqueue(ctx context.Context, requests []Request) ([]Receipt, erro
 			}
 		}
 	}
+	fault.Point("enqueue.answering")
 	return receipts, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -58,6 +59,7 @@ func (j *Jobs) flush() {
 			j.Metrics.indexErrors.Inc()
 			return
 		}
+		fault.Point("index.written")
 		j.mu.Lock()
 		for _, b := range part {
 			if b.endSeq != 0 && !b.dirty {

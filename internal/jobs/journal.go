@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -189,11 +190,13 @@ func (j *journal) drain() {
 	for f := j.take(); f != nil; f = j.take() {
 		f.body[0] = frameVersion
 		binary.LittleEndian.PutUint64(f.body[1:], uint64(time.Now().UnixNano()))
+		fault.Point("journal.publishing")
 		seq, err := j.publish(f.body)
 		if err != nil {
 			j.fail(err)
 			return
 		}
+		fault.Point("journal.published")
 		j.last, f.seq = seq, seq
 		j.published <- f
 	}
@@ -245,6 +248,7 @@ func (j *journal) committing() {
 			j.fail(err)
 			continue
 		}
+		fault.Point("journal.committed")
 		for _, f := range batch {
 			j.committed(f.seq, f.tickets)
 			j.recycle(f)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/fault"
 )
 
 // retainEvery is how often ended jobs are removed and the journal is trimmed.
@@ -128,6 +129,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 	if err != nil || !trimming {
 		return err
 	}
+	fault.Point("trim.purging")
 	if err := j.stream.Purge(ctx, jetstream.WithPurgeSequence(lowest)); err != nil {
 		return err
 	}

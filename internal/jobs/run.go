@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/engine/blob"
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -123,6 +124,7 @@ func (r *run) Checkpoint(body []byte) {
 
 // Done implements workers.Sink.
 func (r *run) Done(o workers.Outcome) {
+	fault.Point("run.done")
 	j := r.jobs
 	now := time.Now()
 	if o.Ending == workers.Succeeded {

@@ -3,6 +3,7 @@ package jobs
 import (
 	"time"
 
+	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -203,6 +204,7 @@ func (j *Jobs) partFailed(b *job, part ID, s State, now time.Time) {
 
 // finalize is the last a live job sees: waiters and dependents go on, the index takes over.
 func (j *Jobs) finalize(b *job, now time.Time) {
+	fault.Point("job.ended")
 	delete(j.live, b.ID)
 	j.recent[b.ID] = b
 	j.touch(b)
