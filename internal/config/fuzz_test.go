@@ -51,6 +51,22 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// FuzzFlag: any value of any key outside a file either loads or is refused with a problem.
+func FuzzFlag(f *testing.F) {
+	f.Add("routes", "[{match: /x, job: y}]")
+	f.Add("trace.headers", "{a: b, ? c : d}")
+	f.Add("engine", "nats://a:4222")
+	f.Add("queues.defaults.rate", "5/10s")
+	f.Add("pools.default.env", "{A: &a b, C: *a}")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		_, err := config.Load(nil, nil, map[string]string{"app": "app.py", key: value})
+		var p *problem.Error
+		if err != nil && !errors.As(err, &p) {
+			t.Fatalf("not a problem: %v", err)
+		}
+	})
+}
+
 // FuzzUnits: what parses has a text that parses to the same.
 func FuzzUnits(f *testing.F) {
 	for _, text := range []string{"5s", "1h30m", "7d", "0s", "64KiB", "1.5GB", "0B", "100/s", "5/10s", "9223372036854775807B", "106751d", ".5MiB", "1d-1h"} {
