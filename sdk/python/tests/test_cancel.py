@@ -26,8 +26,8 @@ APP = """
 
         @app.job()
         def deaf(job: hr.Job) -> None:
-            job.progress(0)
             try:
+                job.progress(0)
                 while True:
                     try: time.sleep(60)
                     except Exception: pass
@@ -36,8 +36,9 @@ APP = """
 
         @app.job()
         def stubborn(job: hr.Job) -> None:
-            job.progress(0)
-            try: time.sleep(60)
+            try:
+                job.progress(0)
+                time.sleep(60)
             except hr.Cancelled: pass
             job.progress(1)
             time.sleep(60)
