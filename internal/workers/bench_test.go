@@ -111,3 +111,27 @@ func BenchmarkReplacement(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDeath measures from the SIGKILL of a worker to the Done of its task.
+func BenchmarkDeath(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		zygote bool
+	}{{"zygote", true}, {"spawn", false}} {
+		b.Run(c.name, func(b *testing.B) {
+			p, _ := open(b, Config{Zygote: c.zygote})
+			for b.Loop() {
+				b.StopTimer()
+				r, _ := runTask(b, p, &Task{Function: "nap", Args: []byte(`{"seconds":600}`)})
+				r.wait(r.progressed, "progress")
+				b.StartTimer()
+				if err := syscall.Kill(r.pid, syscall.SIGKILL); err != nil {
+					b.Fatal(err)
+				}
+				if o := r.end(); o.Ending != Crashed {
+					b.Fatalf("%+v", o)
+				}
+			}
+		})
+	}
+}

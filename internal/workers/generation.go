@@ -226,7 +226,12 @@ func (p *Pool) start(ctx context.Context, g *generation) (*worker, hello, error)
 func (g *generation) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.zygote != nil {
-		_ = g.zygote.Signal(syscall.SIGKILL)
+	if z := g.zygote; z != nil {
+		g.zygote = nil
+		_ = z.Signal(syscall.SIGKILL)
+		go func() {
+			<-z.Exited()
+			z.Close()
+		}()
 	}
 }

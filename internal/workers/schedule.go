@@ -225,7 +225,7 @@ func (p *Pool) tellFree() {
 	}
 }
 
-// OnFree registers f, called without locks after there may be room for an Offer. Only the last f counts.
+// OnFree registers f, which is called without locks after there may be room for an Offer, and must not block. Only the last f counts.
 func (p *Pool) OnFree(f func()) { p.onFree.Store(&f) }
 
 // Room is a hint: how many more tasks of the function would be accepted now.

@@ -80,12 +80,13 @@ func (p *pipe) read(fd int, flush bool) bool {
 
 // take hands over the whole lines among the n new bytes.
 func (p *pipe) take(n int) {
-	rest := p.buf[:p.held+n]
+	rest, seen := p.buf[:p.held+n], p.held
 	for {
-		end := bytes.IndexByte(rest, '\n')
+		end := bytes.IndexByte(rest[seen:], '\n')
 		if end < 0 {
 			break
 		}
+		end, seen = end+seen, 0
 		if !p.cut {
 			p.lines(p.stream, bytes.TrimSuffix(rest[:end], []byte{'\r'}))
 		}
