@@ -1,0 +1,155 @@
+package exchange
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Fits refuses a body that announces more than limit bytes, before it is read: HR1003. A body in an encoding is HR1008.
+func (r *Request) Fits(limit int64) error {
+	if n := r.Request.Header.ContentLength(); int64(n) > limit {
+		return tooLarge(limit)
+	}
+	if encoding := r.Request.Header.ContentEncoding(); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
+		return problem.New("HR1008", "the body is encoded as %.40q", encoding).Hinting("send the body without Content-Encoding")
+	}
+	return nil
+}
+
+func tooLarge(limit int64) error {
+	return problem.New("HR1003", "the body is larger than %d bytes", limit)
+}
+
+// Body reads a whole body of at most limit bytes into memory of its own: HR1003 if it is larger, HR1004 if it is cut.
+func (r *Request) Body(limit int64) ([]byte, error) { return r.body(limit, nil) }
+
+// body appends to into.
+func (r *Request) body(limit int64, into []byte) ([]byte, error) {
+	if err := r.Fits(limit); err != nil {
+		return nil, err
+	}
+	length := r.Request.Header.ContentLength()
+	if length == 0 {
+		return into, nil
+	}
+	stream := r.Stream(limit)
+	if length < 0 {
+		b := bytes.NewBuffer(into)
+		_, err := b.ReadFrom(stream)
+		return b.Bytes(), err
+	}
+	if cap(into) < length {
+		into = make([]byte, 0, length)
+	}
+	into = into[:length]
+	if _, err := io.ReadFull(stream, into); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = shortBody()
+		}
+		return nil, err
+	}
+	return into, nil
+}
+
+// bodies are buffers for bodies that are taken apart; what is kept of them is copied.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
+
+// Borrow is Body in memory that is used again after done was called.
+func (r *Request) Borrow(limit int64) (body []byte, done func(), err error) {
+	buffer := bodies.Get().(*[]byte)
+	body, err = r.body(limit, (*buffer)[:0])
+	if err != nil {
+		bodies.Put(buffer)
+		return nil, nil, err
+	}
+	return body, func() {
+		if cap(body) <= 1<<20 {
+			*buffer = body[:0]
+		}
+		bodies.Put(buffer)
+	}, nil
+}
+
+// Stream is the body as it comes: HR1003 after limit bytes, HR1004 if it is cut. The time between two reads is bounded, not the whole.
+func (r *Request) Stream(limit int64) io.Reader {
+	from := r.RequestBodyStream()
+	if from == nil {
+		return bytes.NewReader(r.PostBody())
+	}
+	return &stream{request: r, from: from, left: int64(r.Request.Header.ContentLength()), limit: limit}
+}
+
+type stream struct {
+	request *Request
+	from    io.Reader
+	left    int64 // of the announced length; negative if there is none
+	limit   int64
+	read    int64
+	err     error
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.left == 0 {
+		s.err = io.EOF
+		return 0, io.EOF
+	}
+	if s.left < 0 || s.left > prefetch || s.read > 0 {
+		_ = s.request.SetReadDeadline(time.Now().Add(s.request.server.options.IdleTimeout))
+	}
+	n, err := s.from.Read(p)
+	s.read += int64(n)
+	chunked := s.left < 0
+	if !chunked {
+		s.left -= int64(n)
+	}
+	var network net.Error
+	switch {
+	case s.read > s.limit:
+		n, err = 0, tooLarge(s.limit)
+	case err == nil:
+	case errors.Is(err, io.EOF) && (chunked || s.left == 0):
+		err = io.EOF
+	case errors.As(err, &network) && network.Timeout():
+		err = problem.New("HR1010", "the rest of the body did not come within %s", s.request.server.options.IdleTimeout)
+	default:
+		err = shortBody()
+	}
+	s.err = err
+	return n, err
+}
+
+func shortBody() error { return problem.New("HR1004", "the body ended early") }
+
+// cut tells whether an error of fasthttp says that the body ended early.
+func cut(err error) bool {
+	var chunk fasthttp.ErrBrokenChunk
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &chunk)
+}
+
+// Media is the media type of the body without parameters, in lower case; "" if it has none.
+func (r *Request) Media() string {
+	media, _, _ := strings.Cut(string(r.Request.Header.ContentType()), ";")
+	return strings.ToLower(strings.TrimSpace(media))
+}
+
+// IsJSON tells whether the body says that it is JSON, or nothing at all.
+func (r *Request) IsJSON() bool {
+	switch media := r.Media(); media {
+	case "", "application/json":
+		return true
+	default:
+		return strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+	}
+}

@@ -1,0 +1,287 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/headrace/headrace/internal/engine/blob"
+	"github.com/headrace/headrace/internal/exchange/strictjson"
+	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
+)
+
+const (
+	patience   = 10 * time.Second       // a call waits for a worker this long if its function says nothing
+	firstLook  = 200 * time.Millisecond // how soon it is looked whether the client of a call is still there
+	mostStarts = 3                      // a call that was cut short before it began is started again
+)
+
+// Callable is HR2011 for a function that is a job.
+func Callable(fn *functions.Function) error {
+	if fn.Kind == functions.Job {
+		return problem.New("HR2011", "%s is a job", fn.Name).At(fn.Name).Hinting("POST /v1/jobs/%s", fn.Name)
+	}
+	return nil
+}
+
+// Call runs a function now and answers with its result. A generator answers with its items as they come: as server-sent events if the
+// client accepts these, otherwise one JSON document a line. If the client goes away, the function is cancelled. A timeout of 0 is the
+// function's own.
+func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout time.Duration) error {
+	if err := fn.Validate(args); err != nil {
+		return err
+	}
+	args, err := fn.Locate(args, p.Engine.Blobs())
+	if err != nil {
+		return err
+	}
+	task := &workers.Task{Function: fn.Name, Args: args, Timeout: timeout}
+	if timeout == 0 {
+		task.Timeout = seconds(fn.Options.Timeout)
+	}
+	wait := seconds(fn.Options.QueueTimeout)
+	if wait == 0 {
+		wait = task.Timeout
+	}
+	if wait == 0 {
+		wait = patience
+	}
+	task.Meta = p.callMeta(r, task)
+	if fn.Stream {
+		return p.callStream(r, fn, task, wait)
+	}
+	c := calls.Get().(*call)
+	defer c.release()
+	c.planes, c.log, c.function = p, r.Log(), fn.Name
+	task.Sink = c
+	for starts := 1; ; starts++ {
+		run, err := fn.Pool.Call(task, wait)
+		if err != nil {
+			return err
+		}
+		c.wait(r, run)
+		if c.outcome.Ending != workers.Interrupted || c.outcome.Error != nil || starts == mostStarts {
+			break
+		}
+	}
+	if err := failure(fn, &c.outcome); err != nil {
+		return err
+	}
+	r.JSON(200, c.result)
+	return nil
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// callMeta is what the worker is told beside the arguments; nil if there is nothing to tell.
+func (p *Planes) callMeta(r *Request, task *workers.Task) []byte {
+	trace := r.Traceparent()
+	if trace == "" && task.Timeout == 0 {
+		return nil
+	}
+	b := []byte{'{'}
+	if trace != "" {
+		b = append(append(append(b, `"trace":"`...), trace...), '"')
+	}
+	if task.Timeout > 0 {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, `"deadline":`...)
+		b = strconv.AppendFloat(b, float64(time.Now().Add(task.Timeout).UnixMicro())/1e6, 'f', 3, 64)
+	}
+	return append(b, '}')
+}
+
+// failure is the problem that a run ended with.
+func failure(fn *functions.Function, o *workers.Outcome) error {
+	e := o.Error
+	switch o.Ending {
+	case workers.Succeeded:
+		return nil
+	case workers.TimedOut:
+		return problem.New("HR2013", "%s did not finish in time", fn.Name).At(fn.Name)
+	case workers.Crashed:
+		why := "its worker died"
+		if d := o.Death; d != nil {
+			if why = "its worker died: " + d.Reason; d.Signal != "" {
+				why += " (" + d.Signal + ")"
+			}
+		}
+		return problem.New("HR2016", "%s: %s", fn.Name, why).At(fn.Name)
+	case workers.Failed:
+		switch {
+		case e == nil:
+			return problem.New("HR2015", "%s failed", fn.Name).At(fn.Name)
+		case e.Type == "HR2003":
+			return problem.New("HR2003", "%s", e.Message).At(fn.Name)
+		case e.Kind == "arguments":
+			return problem.New("HR2002", "%s", e.Message).At("/args")
+		case e.Kind == "unencodable":
+			return problem.New("HR6006", "%s: %s", fn.Name, e.Message).At(fn.Name)
+		case e.Traceback != "":
+			return problem.New("HR2015", "%s: %s\n%s", e.Type, e.Message, e.Traceback).At(fn.Name)
+		}
+		return problem.New("HR2015", "%s: %s", e.Type, e.Message).At(fn.Name)
+	}
+	if e != nil && e.Type == "HR2014" {
+		return problem.New("HR2014", "%s", e.Message).At(fn.Name)
+	}
+	return problem.New("HR2014", "%s was cut short: its pool is stopping", fn.Name).At(fn.Name)
+}
+
+// call is the sink of one call.
+type call struct {
+	planes   *Planes
+	log      *slog.Logger
+	function string
+	done     chan struct{}
+	outcome  workers.Outcome
+	result   []byte
+	chunk    func([]byte) // nil unless it streams
+}
+
+var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+// release gives a call back; nothing may hold it, so its run must be over.
+func (c *call) release() {
+	*c = call{done: c.done, result: c.result[:0]}
+	if cap(c.result) > 1<<20 {
+		c.result = nil
+	}
+	calls.Put(c)
+}
+
+// wait returns when the run is over. It cancels the run if the client goes away.
+func (c *call) wait(r *Request, run *workers.Run) {
+	pause := firstLook
+	look := time.NewTimer(pause)
+	defer look.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-look.C:
+			if gone(r.Conn()) {
+				run.Cancel("gone")
+				<-c.done
+				return
+			}
+			pause = min(2*pause, 2*time.Second)
+			look.Reset(pause)
+		}
+	}
+}
+
+// Started implements workers.Sink.
+func (c *call) Started(string, int) {}
+
+// Progress implements workers.Sink. Nobody follows a call.
+func (c *call) Progress([]byte) {}
+
+// Checkpoint implements workers.Sink. A call is not repeated.
+func (c *call) Checkpoint([]byte) {}
+
+// Chunk implements workers.Sink.
+func (c *call) Chunk(body []byte) {
+	if c.chunk != nil {
+		c.chunk(body)
+	}
+}
+
+// Log implements workers.Sink: what a call prints goes to headrace's log.
+func (c *call) Log(body []byte) {
+	var line struct {
+		Level string `json:"level"`
+		Text  string `json:"text"`
+	}
+	if json.Unmarshal(body, &line) != nil {
+		return
+	}
+	level := slog.LevelInfo
+	switch line.Level {
+	case "debug":
+		level = slog.LevelDebug
+	case "warning":
+		level = slog.LevelWarn
+	case "error":
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, line.Text, "function", c.function)
+}
+
+// Done implements workers.Sink.
+func (c *call) Done(outcome workers.Outcome) {
+	c.result = append(c.result[:0], outcome.Result...)
+	outcome.Result = nil
+	c.outcome = outcome
+	c.done <- struct{}{}
+}
+
+// Request implements workers.Sink: a call may store blobs and enqueue jobs. It is answered from a goroutine of its own, because both
+// wait for the disk.
+func (c *call) Request(body []byte, reply func([]byte)) {
+	var ask struct {
+		ID       uint32          `json:"id"`
+		Op       string          `json:"op"`
+		Function string          `json:"function"`
+		Args     json.RawMessage `json:"args"`
+		Options  json.RawMessage `json:"options"`
+		Path     string          `json:"path"`
+		Type     string          `json:"type"`
+		Name     string          `json:"name"`
+	}
+	err := json.Unmarshal(body, &ask)
+	planes := c.planes
+	go func() {
+		var answer []byte
+		switch {
+		case err != nil:
+			err = problem.New("HR6001", "request of a worker: %w", err)
+		case ask.Op == "blob":
+			var ref blob.Ref
+			if ref, err = planes.Engine.Blobs().Adopt(context.Background(), ask.Path, blob.Meta{Type: ask.Type, Name: ask.Name}); err == nil {
+				answer = appendRef(nil, ref)
+			}
+		case ask.Op == "enqueue":
+			answer, err = planes.child(jobs.Request{Function: ask.Function, Args: ask.Args}, ask.Options)
+		default:
+			err = problem.New("HR6009", "operation %q", ask.Op)
+		}
+		b := strconv.AppendUint([]byte(`{"id":`), uint64(ask.ID), 10)
+		if err != nil {
+			p := problem.From(err)
+			b = strictjson.AppendText(append(append(append(b, `,"error":{"code":"`...), p.Code...), `","message":`...), p.What)
+			b = append(strictjson.AppendText(append(b, `,"hint":`...), p.Hint), "}}"...)
+		} else {
+			b = append(append(append(b, `,"ok":`...), answer...), '}')
+		}
+		reply(b)
+	}()
+}
+
+// child stores a job that a call asked for.
+func (p *Planes) child(request jobs.Request, options []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if len(request.Args) == 0 {
+		request.Args = []byte("{}")
+	}
+	if err := request.SetOptions(options); err != nil {
+		return nil, err
+	}
+	receipts, err := p.Jobs.Enqueue(ctx, []jobs.Request{request})
+	if err == nil {
+		err = receipts[0].Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []byte(`{"id":"` + receipts[0].ID.String() + `"}`), nil
+}

@@ -1,0 +1,50 @@
+package exchange
+
+import (
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// gone tells whether the client has closed its side of the connection. It looks without reading, so it must not be asked while
+// somebody else reads. Connections that are no sockets are never gone.
+func gone(c net.Conn) bool {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		closed = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return closed || err != nil
+}
+
+// WatchClient calls f if the client goes away before the function that it returns is called.
+func (r *Request) WatchClient(f func()) (stop func()) {
+	conn, ended := r.Conn(), make(chan struct{})
+	go func() {
+		look := time.NewTicker(time.Second)
+		defer look.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-look.C:
+				if gone(conn) {
+					f()
+					return
+				}
+			}
+		}
+	}()
+	return func() { close(ended) }
+}

@@ -1,0 +1,226 @@
+// Package exchange is what the doors of headrace share: a bounded HTTP/1.1 server, the way of a request body into arguments, and the
+// way of jobs, calls, events and files into answers. It knows no routes and no tokens; the packages control and edge do.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Options say how a server listens.
+type Options struct {
+	Plane          string        // control or edge; part of the names of its metrics
+	Listen         string        // address; port 0 takes a free one
+	HeaderTimeout  time.Duration // for the head of a request
+	IdleTimeout    time.Duration // between requests, and between two reads of a body
+	MaxConnections int           // 0 is no limit
+	Log            *slog.Logger
+	// Admit is asked when the head of a request is there and its body is not. Its error is the answer.
+	Admit func(*Request) error
+	// Serve answers. Its error is the answer instead.
+	Serve func(*Request) error
+}
+
+// Server is a door.
+type Server struct {
+	Metrics *Metrics
+
+	options  Options
+	server   *fasthttp.Server
+	listener net.Listener
+	open     atomic.Int64
+	served   chan struct{}
+	running  context.Context // of answers that stream; ends with Stop
+	end      context.CancelFunc
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+const (
+	headSize = 16 << 10 // most bytes of a request's head
+	prefetch = 8 << 10  // fasthttp reads this much of a body before it calls a handler
+	minRate  = 32 << 10 // bytes a second that a client must take of a long answer
+)
+
+// NewServer returns a server that does not listen yet.
+func NewServer(o Options) *Server {
+	s := &Server{options: o, Metrics: newMetrics(o.Plane), conns: map[net.Conn]struct{}{}, served: make(chan struct{})}
+	s.running, s.end = context.WithCancel(context.Background())
+	s.server = &fasthttp.Server{
+		Handler: s.handle, HeaderReceived: headerReceived, ExpectHandler: s.expect, ErrorHandler: s.broken, ConnState: s.connState,
+		ReadTimeout: o.HeaderTimeout, WriteTimeout: o.IdleTimeout, IdleTimeout: o.IdleTimeout, ReadBufferSize: headSize,
+		MaxRequestBodySize: math.MaxInt, Concurrency: math.MaxInt32,
+		StreamRequestBody: true, DisablePreParseMultipartForm: true, NoDefaultServerHeader: true, NoDefaultContentType: true,
+		CloseOnShutdown: true, Logger: printer{o.Log},
+	}
+	return s
+}
+
+// Start listens; HR9004 if it cannot.
+func (s *Server) Start() error {
+	listener, err := net.Listen("tcp", s.options.Listen)
+	if err != nil {
+		key := map[string]string{"control": "admin.listen", "edge": "server.listen"}[s.options.Plane]
+		e := problem.New("HR9004", "cannot listen on %s: %w", s.options.Listen, err).At(key)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			e = e.Hinting("set %s to an address of this machine that it may use", key)
+		}
+		return e
+	}
+	s.listener = listener
+	go func() {
+		defer close(s.served)
+		if err := s.server.Serve(bounded{listener, s}); err != nil {
+			s.options.Log.Error("door closed", "plane", s.options.Plane, "error", err)
+		}
+	}()
+	return nil
+}
+
+// Addr is the address it listens on; nil before Start.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends.
+func (s *Server) Stop(ctx context.Context) error {
+	s.end()
+	if s.listener == nil {
+		return nil
+	}
+	err := s.server.ShutdownWithContext(ctx)
+	if err != nil {
+		s.mu.Lock()
+		for c := range s.conns {
+			_ = c.Close()
+		}
+		s.mu.Unlock()
+	}
+	<-s.served
+	return err
+}
+
+// headerReceived lets the handler of a request with a long body run before the body is there.
+func headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if h.ContentLength() > prefetch {
+		return fasthttp.RequestConfig{MaxRequestBodySize: 1}
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// expect answers Expect: 100-continue.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	r := acquire(ctx, s)
+	defer r.release()
+	if err := s.options.Admit(r); err != nil {
+		r.Problem(err)
+		return ctx.Response.StatusCode()
+	}
+	return fasthttp.StatusContinue
+}
+
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	r := acquire(ctx, s)
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.options.Log.Error("panic", "plane", s.options.Plane, "path", string(ctx.Path()), "panic", panicked, "stack", string(debug.Stack()))
+			r.Problem(problem.New("HR7004", "the request ended in a panic"))
+		}
+		s.Metrics.observe(ctx)
+		r.release()
+	}()
+	err := s.options.Admit(r)
+	if err == nil {
+		err = s.options.Serve(r)
+	}
+	if err != nil {
+		r.Problem(err)
+	}
+}
+
+// broken answers a request that could not be read.
+func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
+	var small *fasthttp.ErrSmallBuffer
+	var network net.Error
+	var p *problem.Error
+	switch {
+	case errors.As(err, &small):
+		p = problem.New("HR1009", "the head of the request is larger than %d bytes", headSize)
+	case errors.As(err, &network) && network.Timeout():
+		p = problem.New("HR1010", "the request did not come in time")
+	case cut(err):
+		p = problem.New("HR1004", "the body ended early")
+	default:
+		p = problem.New("HR1011", "the request cannot be read: %w", err)
+	}
+	r := acquire(ctx, s)
+	defer r.release()
+	r.Problem(p)
+	s.Metrics.observe(ctx)
+}
+
+func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
+	switch state {
+	case fasthttp.StateNew:
+		s.mu.Lock()
+		s.conns[c] = struct{}{}
+		s.mu.Unlock()
+	case fasthttp.StateClosed:
+		s.mu.Lock()
+		_, there := s.conns[c]
+		delete(s.conns, c)
+		s.mu.Unlock()
+		if there {
+			s.Metrics.open.Store(s.open.Add(-1))
+		}
+	}
+}
+
+// bounded refuses connections over the limit.
+type bounded struct {
+	net.Listener
+	server *Server
+}
+
+func (b bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		s := b.server
+		open := s.open.Add(1)
+		if most := s.options.MaxConnections; most == 0 || open <= int64(most) {
+			s.Metrics.open.Store(open)
+			return c, nil
+		}
+		s.open.Add(-1)
+		body := appendProblem(nil, problem.New("HR1012", "%d connections are open", open-1))
+		_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+			len(body), body)
+		_ = c.Close()
+	}
+}
+
+// printer hands fasthttp's log on.
+type printer struct{ log *slog.Logger }
+
+func (p printer) Printf(format string, args ...any) { p.log.Debug(fmt.Sprintf(format, args...)) }
