@@ -102,7 +102,7 @@ func TestRequests(t *testing.T) {
 		`GET /v1/jobs?limit=5&state=dead%2Crunning `:                   {"job", "list", "--state", "dead,running", "--limit", "5"},
 		`GET /v1/jobs/j1/result `:                                      {"job", "get", "j1", "--show", "result"},
 		`POST /v1/jobs/j1/cancel `:                                     {"job", "cancel", "j1"},
-		`POST /v1/jobs/retry?function=f&state=dead `:                   {"job", "retry", "--state", "dead", "--function", "f"},
+		`POST /v1/jobs/retry?function=f&limit=1000&state=dead `:        {"job", "retry", "--state", "dead", "--function", "f"},
 		`POST /v1/queues/mail/pause `:                                  {"queue", "pause", "mail"},
 		`POST /v1/pools/default/restart `:                              {"pool", "restart", "default"},
 		`PUT /v1/blobs?name=x.csv `:                                    {"blob", "put", "-", "--name", "x.csv"},
@@ -140,19 +140,19 @@ func TestEnqueueAnswers(t *testing.T) {
 
 func TestPoolAndQueueTables(t *testing.T) {
 	_, stdout, _ := run(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"pools":[{"name":"default","healthy":true,"workers":[{"name":"default-1","pid":42,"state":"busy","function":"count",
-			"rss":52428800,"tasks":7,"age":61.5}]},{"name":"ml","healthy":false,"workers":[]}]}`)
+		fmt.Fprintf(w, `{"pools":[{"name":"default","healthy":true,"workers":[{"name":"default-1","pid":42,"state":"busy","running":2,
+			"memory":52428800,"tasks":7,"started":%q}]},{"name":"ml","healthy":false,"workers":[]}]}`, time.Now().Add(-61*time.Second).Format(time.RFC3339Nano))
 	}, "pool", "list")
-	want := "POOL     HEALTH     WORKER     PID  STATE  FUNCTION  MEMORY  TASKS  AGE\n" +
-		"default  healthy    default-1  42   busy   count     50MiB   7      1m\n" +
-		"ml       unhealthy  -          -    -      -         -       -      -\n"
+	want := "POOL     HEALTH     WORKER     PID  STATE  RUNNING  DONE  MEMORY  AGE\n" +
+		"default  healthy    default-1  42   busy   2        7     50MiB   1m\n" +
+		"ml       unhealthy  -          -    -      -        -     -       -\n"
 	if stdout != want {
 		t.Errorf("got:\n%s\nwant:\n%s", stdout, want)
 	}
 	_, stdout, _ = run(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"queues":[{"name":"default","ready":3,"running":2,"scheduled":1,"paused":true}]}`)
+		_, _ = io.WriteString(w, `{"queues":[{"name":"default","ready":3,"running":2,"scheduled":1,"waiting":0,"paused":true}]}`)
 	}, "queue", "list")
-	if want := "NAME     STATE   READY  RUNNING  SCHEDULED\ndefault  paused  3      2        1\n"; stdout != want {
+	if want := "NAME     STATE   READY  RUNNING  SCHEDULED  WAITING\ndefault  paused  3      2        1          0\n"; stdout != want {
 		t.Errorf("got:\n%s", stdout)
 	}
 }

@@ -147,10 +147,12 @@ func (a *app) arguments(args []string) ([]byte, error) {
 }
 
 func filters(flags *pflag.FlagSet) {
-	flags.StringSlice("state", nil, "scheduled, ready, running, succeeded, dead, cancelled, expired")
+	flags.StringSlice("state", nil, "waiting, scheduled, ready, running, succeeded, dead, cancelled or expired, repeatable")
 	flags.String("function", "", "only of this function")
 	flags.String("queue", "", "only of this queue")
 	flags.String("tag", "", "only with this tag")
+	flags.String("key", "", "only with this concurrency key")
+	flags.String("since", "", "only those created within this time, as in 1h, or after this date")
 }
 
 func (a *app) jobList() *cobra.Command {
@@ -183,8 +185,7 @@ func (a *app) jobList() *cobra.Command {
 		},
 	}
 	filters(cmd.Flags())
-	cmd.Flags().String("since", "", "created within this time, or after this date")
-	cmd.Flags().Int("limit", 0, "most jobs to list")
+	cmd.Flags().Int("limit", 100, "most jobs to list, up to 1000")
 	cmd.Flags().String("cursor", "", "continue where a list ended")
 	return cmd
 }
@@ -202,6 +203,9 @@ func (a *app) jobGet() *cobra.Command {
 			default:
 				return usage("--show %s is not a part of a job", part).Hinting("write --show result, attempts or logs")
 			}
+			if part == "logs" && a.output == "table" {
+				return a.jobLogs(cmd, path)
+			}
 			var told json.RawMessage
 			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: path}, &told)
 			switch {
@@ -215,6 +219,25 @@ func (a *app) jobGet() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&part, "show", "", "result, attempts or logs instead of the job itself")
 	return cmd
+}
+
+// jobLogs prints the lines that a job has logged.
+func (a *app) jobLogs(cmd *cobra.Command, path []string) error {
+	var told struct {
+		Logs []struct {
+			At          time.Time
+			Level, Text string
+		}
+	}
+	if _, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: path}, &told); err != nil {
+		return err
+	}
+	for _, l := range told.Logs {
+		for line := range strings.Lines(l.Text) {
+			fmt.Fprintf(a.Stdout, "%s %-7s %s\n", l.At.Local().Format(time.TimeOnly), l.Level, printable(strings.TrimRight(line, "\n")))
+		}
+	}
+	return nil
 }
 
 func (a *app) jobCancel() *cobra.Command {
@@ -240,11 +263,12 @@ func (a *app) eachJob(cmd *cobra.Command, ids []string, verb string) error {
 }
 
 func (a *app) jobRetry() *cobra.Command {
+	var limit int
 	cmd := &cobra.Command{
 		Use: "retry [ID...]", Args: needs("[ID...]"), Short: "Run ended jobs again, by id or by filter",
 		Example: "  headrace job retry --state dead --function report",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			filter := query(cmd.Flags())
+			filter := query(cmd.Flags(), "limit")
 			switch {
 			case len(args) > 0 && len(filter) > 0:
 				return usage("retry takes ids or filters, not both").Hinting("remove one of the two")
@@ -253,14 +277,20 @@ func (a *app) jobRetry() *cobra.Command {
 			case !filter.Has("state"):
 				return usage("retry needs ids or --state").Hinting("write headrace job retry --state dead to retry all that are dead")
 			}
-			var told json.RawMessage
+			filter.Set("limit", strconv.Itoa(limit))
+			var told struct{ Retried int }
 			show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"jobs", "retry"}, query: filter}, &told)
 			if err != nil || !show {
 				return err
 			}
-			return fields(a.Stdout, told)
+			fmt.Fprintf(a.Stdout, "%d retried\n", told.Retried)
+			if told.Retried == limit {
+				fmt.Fprintln(a.Stderr, "there may be more; run it again")
+			}
+			return nil
 		},
 	}
 	filters(cmd.Flags())
+	cmd.Flags().IntVar(&limit, "limit", 1000, "most jobs to retry, up to 1000")
 	return cmd
 }

@@ -25,11 +25,10 @@ func (a *app) poolList() *cobra.Command {
 					Name    string
 					Healthy bool
 					Workers []struct {
-						Name, State, Function string
-						PID                   int
-						RSS                   int64 // bytes
-						Tasks                 int
-						Age                   float64 // seconds
+						Name, State         string
+						PID, Running, Tasks int
+						Memory              int64 // bytes
+						Started             time.Time
 					}
 				}
 			}
@@ -47,11 +46,11 @@ func (a *app) poolList() *cobra.Command {
 					rows = append(rows, []string{p.Name, health, "", "", "", "", "", "", ""})
 				}
 				for _, w := range p.Workers {
-					rows = append(rows, []string{p.Name, health, w.Name, strconv.Itoa(w.PID), w.State, w.Function, size(w.RSS), strconv.Itoa(w.Tasks),
-						span(time.Duration(w.Age * float64(time.Second)))})
+					rows = append(rows, []string{p.Name, health, w.Name, strconv.Itoa(w.PID), w.State, strconv.Itoa(w.Running), strconv.Itoa(w.Tasks),
+						size(w.Memory), ago(w.Started)})
 				}
 			}
-			return table(a.Stdout, []string{"pool", "health", "worker", "pid", "state", "function", "memory", "tasks", "age"}, rows)
+			return table(a.Stdout, []string{"pool", "health", "worker", "pid", "state", "running", "done", "memory", "age"}, rows)
 		},
 	}
 }

@@ -13,7 +13,7 @@ func (a *app) queueCommand() *cobra.Command {
 	return group("queue", "Look at queues; pause, resume and drain them", a.queueList(),
 		a.steer("queues", "pause", "Start no more of its jobs; new ones are still taken"),
 		a.steer("queues", "resume", "Start its jobs again"),
-		a.steer("queues", "drain", "Take no new jobs, and finish those it has"))
+		a.steer("queues", "drain", "Pause it, and wait until none of its jobs runs"))
 }
 
 func (a *app) queueList() *cobra.Command {
@@ -22,9 +22,9 @@ func (a *app) queueList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var told struct {
 				Queues []struct {
-					Name                      string
-					Ready, Running, Scheduled int
-					Paused                    bool
+					Name                               string
+					Ready, Running, Scheduled, Waiting int
+					Paused                             bool
 				}
 			}
 			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: []string{"queues"}}, &told)
@@ -37,9 +37,9 @@ func (a *app) queueList() *cobra.Command {
 				if q.Paused {
 					state = "paused"
 				}
-				rows[i] = []string{q.Name, state, strconv.Itoa(q.Ready), strconv.Itoa(q.Running), strconv.Itoa(q.Scheduled)}
+				rows[i] = []string{q.Name, state, strconv.Itoa(q.Ready), strconv.Itoa(q.Running), strconv.Itoa(q.Scheduled), strconv.Itoa(q.Waiting)}
 			}
-			return table(a.Stdout, []string{"name", "state", "ready", "running", "scheduled"}, rows)
+			return table(a.Stdout, []string{"name", "state", "ready", "running", "scheduled", "waiting"}, rows)
 		},
 	}
 }
