@@ -204,3 +204,19 @@ func TestCancelBeforeItBegan(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+func TestWorkerThatBreaksTheProtocol(t *testing.T) {
+	p, _ := open(t, Config{})
+	r, _ := run(t, p, "babble", `{}`)
+	if o := r.end(); o.Ending != Crashed || o.Death.Reason != "protocol" {
+		t.Errorf("%+v %+v", o, o.Death)
+	}
+	r, _ = run(t, p, "hang_up", `{}`)
+	if o := r.end(); o.Ending != Crashed || o.Death.Signal != "SIGKILL" {
+		t.Errorf("%+v %+v", o, o.Death)
+	}
+	r, _ = run(t, p, "add", `{"a":1,"b":1}`)
+	if o := r.end(); o.Ending != Succeeded {
+		t.Errorf("%+v", o)
+	}
+}

@@ -249,6 +249,56 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+func TestShortTasksSpreadOverIdleWorkersFirst(t *testing.T) {
+	p, _ := open(t, Config{Zygote: true, Min: 2})
+	for range 10 {
+		r, _ := run(t, p, "add", `{"a":1,"b":1}`)
+		r.end()
+	}
+	if got := p.Room("nap"); got != 2 {
+		t.Errorf("room for %d new tasks on two idle workers", got)
+	}
+	if got := p.Room("add"); got < 4 {
+		t.Errorf("room for only %d short tasks", got)
+	}
+	var records []*record
+	for range 4 {
+		r := newRecord(t)
+		if _, ok := p.Offer(&Task{Function: "add", Args: []byte(`{"a":1,"b":1}`), Sink: r}); !ok {
+			t.Fatal("no room")
+		}
+		records = append(records, r)
+	}
+	p.Flush()
+	on := map[string]int{}
+	for _, r := range records {
+		on[r.end().Worker]++
+	}
+	if len(on) != 2 {
+		t.Errorf("spread: %v", on)
+	}
+}
+
+func TestReloadHealsAPool(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "marker")
+	p, _ := open(t, Config{App: "testdata/dies.py", Env: []string{"MARKER=" + marker}, FastDeaths: 1, WatchEvery: 10 * time.Millisecond})
+	write(t, marker, "")
+	if err := syscall.Kill(p.Status().Workers[0].Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "unhealthy", func() bool { return !p.Status().Healthy })
+	if err := p.Reload(context.Background()); problem.From(err).Code != "HR6005" {
+		t.Errorf("reload of code that dies: %v", err)
+	}
+	if err := os.Remove(marker); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "healthy", func() bool { return p.Status().Healthy })
+}
+
 func TestAsyncTasksRunAbreast(t *testing.T) {
 	p, _ := open(t, Config{Zygote: true, CancelGrace: 100 * time.Millisecond})
 	var records []*record

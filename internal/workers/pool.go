@@ -125,7 +125,7 @@ func (p *Pool) buried(w *worker) {
 	now := time.Now()
 	exit := w.proc.Exit()
 	p.mu.Lock()
-	early := w.tasks == 0 && len(w.runs) == 0 && now.Sub(w.started) < max(time.Second, 2*backoff(p.failures))
+	early := !w.remote && w.tasks == 0 && len(w.runs) == 0 && now.Sub(w.started) < max(time.Second, 2*backoff(p.failures))
 	if far, ok := w.proc.(*distant); ok && w.reason == "" && planned(far.reason) {
 		w.reason = far.reason
 	}

@@ -219,7 +219,7 @@ func (p *Pool) trim() {
 
 // recover calls the pool healthy once a worker has proved itself.
 func (p *Pool) recover() {
-	if p.failures == 0 {
+	if p.failures == 0 && p.sick == nil {
 		return
 	}
 	proved := slices.ContainsFunc(p.workers, func(w *worker) bool {

@@ -155,3 +155,17 @@ def double(number: list[int]) -> list[int]:
 @app.job()
 def shout(text: hr.Blob, job: hr.Job) -> hr.Blob:
     return job.blob(text.path.read_bytes().upper(), name="loud.txt")
+
+
+@app.job()
+def babble() -> None:
+    """Writes what is no frame to the socket of a spawned worker."""
+    os.write(3, b"GET / HTTP/1.1\r\n")
+    time.sleep(600)
+
+
+@app.job()
+def hang_up() -> None:
+    """Closes the socket of a spawned worker and lives on."""
+    os.close(3)
+    time.sleep(600)
