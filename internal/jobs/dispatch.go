@@ -148,6 +148,7 @@ func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time) (st
 	b.runs++
 	b.started, b.worker = now, ""
 	b.run = &run{jobs: j, job: b, number: b.runs}
+	b.run.traced = b.run.trace(now)
 	n := b.note(now, "state", stateEvent{State: "running", Attempt: b.number()}.json())
 	return start{run: b.run, fn: fn, limit: b.limit(now)},
 		&record{kind: recStart, id: b.ID, run: b.runs},
@@ -170,7 +171,7 @@ func (j *Jobs) offer(pool *workers.Pool, s start, now time.Time) bool {
 		parts = j.parts(b.After)
 	}
 	j.mu.Lock()
-	meta := b.meta(s.limit, now, parts)
+	meta := b.meta(s.run.traced, s.limit, now, parts)
 	j.mu.Unlock()
 	handle, ok := pool.Offer(&workers.Task{Function: b.Function, Meta: meta, Args: args, Timeout: s.limit, Sink: s.run})
 	if !ok {

@@ -156,8 +156,8 @@ type part struct {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
-func (b *job) meta(limit time.Duration, now time.Time, parts []part) []byte {
-	m := meta{ID: b.ID.String(), Attempt: b.number(), Queue: b.Queue, Key: b.Key, Trace: b.Trace, Tags: b.Tags, Enqueued: seconds(b.Created), Parts: parts}
+func (b *job) meta(traced string, limit time.Duration, now time.Time, parts []part) []byte {
+	m := meta{ID: b.ID.String(), Attempt: b.number(), Queue: b.Queue, Key: b.Key, Trace: traced, Tags: b.Tags, Enqueued: seconds(b.Created), Parts: parts}
 	if limit > 0 {
 		m.Deadline = seconds(now.Add(limit))
 	}

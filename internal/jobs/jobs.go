@@ -20,6 +20,7 @@ import (
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -34,6 +35,7 @@ type Jobs struct {
 	conn      *nats.Conn
 	index     *index
 	Metrics   *Metrics
+	traces    *observe.Traces
 
 	mu         sync.Mutex
 	live       map[ID]*job

@@ -73,7 +73,7 @@ func (r *run) serve(a *ask) (any, error) {
 
 // enqueue stores a child: it inherits the trace and the deadline of its parent.
 func (r *run) enqueue(ctx context.Context, a *ask) (any, error) {
-	request := Request{Function: a.Function, Args: bytes.TrimSpace(a.Args), Parent: r.job.ID, Trace: r.job.Trace, Deadline: r.job.Expires}
+	request := Request{Function: a.Function, Args: bytes.TrimSpace(a.Args), Parent: r.job.ID, Trace: r.traced, Deadline: r.job.Expires}
 	if len(request.Args) == 0 {
 		request.Args = []byte("{}")
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/workers"
@@ -20,6 +22,8 @@ type run struct {
 	handle     *workers.Run // guarded by Jobs.mu, nil until the pool took it
 	cancelling string       // reason, once cancelled
 	progressed time.Time
+	traced     string // W3C traceparent that the function and its children continue
+	span       trace.Span
 	pending    []byte // progress that came too soon after the one before
 }
 
@@ -163,6 +167,7 @@ func (r *run) finish(o workers.Outcome, now time.Time) {
 	if r.pending != nil {
 		r.recordProgress(now, r.pending)
 	}
+	r.endTrace(&o, now)
 	if o.Worker != "" {
 		b.worker = o.Worker
 	}

@@ -1,0 +1,183 @@
+// Package app builds the planes and joins them: the order in which they start, how they are wired, and the order in which they drain.
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/control"
+	"github.com/headrace/headrace/internal/edge"
+	"github.com/headrace/headrace/internal/engine"
+	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/observe"
+	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
+)
+
+// Options say how a node runs beside its configuration.
+type Options struct {
+	Version string
+	Dev     bool      // watch the apps, go on where one is broken
+	Out     io.Writer // for people: the banner, and problems of the app while developing
+	Log     io.Writer // for logs
+
+	Terminal bool // Log is a terminal
+}
+
+// App is a running node.
+type App struct {
+	config    *config.Config
+	out       io.Writer
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	health    *observe.Health
+	traces    *observe.Traces
+	deaths    *prometheus.CounterVec
+	runtime   string
+	engine    *engine.Engine
+	functions *functions.Registry
+	jobs      *jobs.Jobs
+	pools     pools
+	control   *control.Server
+	edge      *edge.Server
+}
+
+// stopTime bounds everything after the pools have drained.
+const stopTime = 10 * time.Second
+
+// Run starts a node, serves until the context ends, then drains: the doors close, running jobs get the grace of their pool, everything
+// recorded is committed. An error is a problem that kept the node from starting, or that ended it.
+func Run(ctx context.Context, c *config.Config, o Options) error {
+	began := time.Now()
+	a := &App{config: c, out: o.Out, pools: pools{all: map[string]*workers.Pool{}}}
+	a.log, _ = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
+	slog.SetDefault(a.log)
+	defer a.stop()
+	if err := a.start(ctx, o); err != nil {
+		return err
+	}
+	a.banner(o, time.Since(began))
+	watched := make(chan error, 1)
+	if o.Dev {
+		go func() { watched <- a.develop(ctx) }()
+	}
+	select {
+	case <-ctx.Done():
+		a.log.Info("draining")
+		return nil
+	case err := <-watched:
+		return err
+	case <-a.jobs.Broken():
+		// What was acknowledged is safe; nothing more can be. A restart reads the journal again.
+		return problem.New("HR5001", "the job journal cannot be written any more")
+	}
+}
+
+// start builds the planes from the inside out: engine, jobs, workers, doors.
+func (a *App) start(ctx context.Context, o Options) (err error) {
+	c := a.config
+	a.registry = observe.NewRegistry(o.Version)
+	a.health = observe.NewHealth(a.log)
+	a.deaths = newDeaths()
+	if a.traces, err = observe.NewTraces(ctx, observe.TraceOptions{OTLP: c.Trace.OTLP, Sample: c.Trace.Sample, Headers: c.Trace.Headers, Node: c.Node, Version: o.Version}); err != nil {
+		return problem.New("HR9003", "trace exporter: %w", err).At("trace.otlp")
+	}
+	if a.engine, err = engine.Open(ctx, engine.Config{
+		Data: c.Engine.Data, URL: c.Engine.URL, Durability: engine.Durability(c.Engine.Durability), Node: c.Node, MinFree: int64(c.Engine.MinFree), Replicas: c.Engine.Replicas,
+	}, a.log); err != nil {
+		return err
+	}
+	if a.runtime, err = extract(c.Engine.Data); err != nil {
+		return err
+	}
+	a.functions = functions.NewRegistry()
+	if a.jobs, err = jobs.Open(ctx, c, a.engine, a.functions, a.log); err != nil {
+		return err
+	}
+	a.jobs.SetTraces(a.traces)
+	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
+	if err := a.openPools(ctx, o.Dev); err != nil {
+		return err
+	}
+	return a.openDoors(ctx)
+}
+
+// openPools starts the pools. While developing, a broken app is shown and waited for.
+func (a *App) openPools(ctx context.Context, dev bool) error {
+	for name, c := range a.config.Pools {
+		if err := a.openPool(ctx, name, c); err != nil {
+			if !dev || ctx.Err() != nil {
+				return err
+			}
+			a.complain(err)
+		}
+	}
+	return nil
+}
+
+// banner tells a person what runs where, and what to do next.
+func (a *App) banner(o Options, took time.Duration) {
+	if o.Out == nil {
+		return
+	}
+	mode, next := "run", ""
+	if o.Dev {
+		mode = "dev"
+		next = "  For production use: headrace run\n"
+	}
+	fmt.Fprintf(o.Out, "\n  headrace %s  %s, ready in %s\n\n", o.Version, mode, took.Round(time.Millisecond))
+	fmt.Fprintf(o.Out, "  public    http://%s\n  admin     http://%s\n  data      %s (%s)\n", a.edge.Addr(), a.control.Addr(), a.config.Engine.Data, a.engine.Durability())
+	for _, fn := range a.functions.All() {
+		detail := fn.Kind
+		if fn.Options.Route != "" {
+			detail += "  " + fn.Options.Route
+		}
+		if fn.Options.Cron != "" {
+			detail += "  cron " + fn.Options.Cron
+		}
+		fmt.Fprintf(o.Out, "  function  %-20s %s\n", fn.Name, detail)
+	}
+	fmt.Fprintf(o.Out, "%s\n", next)
+}
+
+// stop undoes start, whatever of it was done, from the outside in.
+func (a *App) stop() {
+	grace := stopTime
+	for _, c := range a.config.Pools {
+		grace = max(grace, c.Grace+stopTime)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if a.jobs != nil {
+		a.jobs.Quiesce()
+	}
+	if a.edge != nil {
+		a.stopped("public listener", a.edge.Stop(ctx))
+	}
+	a.pools.stop(ctx, a.log)
+	if a.control != nil {
+		a.stopped("admin listener", a.control.Stop(ctx))
+	}
+	if a.jobs != nil {
+		a.stopped("jobs", a.jobs.Stop(ctx))
+	}
+	if a.engine != nil {
+		a.stopped("engine", a.engine.Stop(ctx))
+	}
+	if a.traces != nil {
+		a.stopped("traces", a.traces.Stop(ctx))
+	}
+}
+
+func (a *App) stopped(what string, err error) {
+	if err != nil {
+		a.log.Warn("did not stop cleanly", "part", what, "error", err)
+	}
+}
