@@ -73,7 +73,7 @@ func (s *Server) enqueue(r *exchange.Request) error {
 		slices.Sort(given)
 		identify(&request, []byte(strings.Join(given, "&")))
 	}
-	receipts, err := s.Jobs.Enqueue(r.Running(), []jobs.Request{request})
+	receipts, err := s.Jobs.Enqueue(context.Background(), []jobs.Request{request})
 	if err == nil {
 		err = receipts[0].Err
 	}

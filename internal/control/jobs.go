@@ -131,7 +131,7 @@ func (s *Server) events(r *exchange.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.planes.Events(r, id)
+	return s.planes.Events(r, id, true)
 }
 
 func (s *Server) cancel(r *exchange.Request) error { return s.change(r, s.Jobs.Cancel) }
@@ -142,7 +142,7 @@ func (s *Server) change(r *exchange.Request, do func(context.Context, jobs.ID) (
 	if err != nil {
 		return err
 	}
-	info, err := do(r.Running(), id)
+	info, err := do(context.Background(), id)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
+	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -60,7 +62,7 @@ func (s *Server) enqueueMany(r *exchange.Request) error {
 	for i := range items {
 		items[i].resolve(refs)
 	}
-	if err := s.waves(r, items); err != nil {
+	if err := s.waves(items); err != nil {
 		return err
 	}
 	s.results(r, items)
@@ -146,14 +148,12 @@ func (s *Server) entry(scan *strictjson.Scanner, it *item) error {
 	if it.request.Args == nil {
 		it.request.Args = []byte("{}")
 	}
-	after := it.request.After
 	if err := it.request.SetOptions(options); err != nil {
 		bad(err)
 		return nil
 	}
-	it.request.After = append(after, it.request.After...)
 	if it.request.Idempotency != "" {
-		identify(&it.request, bytes.Clone(options))
+		identify(&it.request, functions.Canonical(options))
 	}
 	if fn := s.Functions.Find(it.request.Function); fn != nil && len(fn.Blobs) > 0 {
 		if err := s.planes.Hold(fn, it.request.Args); err != nil {
@@ -206,7 +206,7 @@ func (it *item) resolve(refs map[string]int) {
 }
 
 // waves stores the entries, those that come after others of the same request once these have their ids.
-func (s *Server) waves(r *exchange.Request, items []item) error {
+func (s *Server) waves(items []item) error {
 	var wave []*item
 	var requests []jobs.Request
 	for {
@@ -220,7 +220,7 @@ func (s *Server) waves(r *exchange.Request, items []item) error {
 		if len(wave) == 0 {
 			break
 		}
-		receipts, err := s.Jobs.Enqueue(r.Running(), requests)
+		receipts, err := s.Jobs.Enqueue(context.Background(), requests)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ import (
 	"github.com/headrace/headrace/internal/workers"
 )
 
-// Deps are the parts that the API shows and steers. All are required.
+// Deps are the parts that the API shows and steers. All but Traces are required.
 type Deps struct {
 	Config    *config.Config
 	Engine    *engine.Engine
@@ -37,6 +37,7 @@ type Deps struct {
 	Pools     func() []*workers.Pool
 	Metrics   prometheus.Gatherer
 	Health    *observe.Health
+	Traces    *observe.Traces
 	Log       *slog.Logger
 }
 
@@ -70,7 +71,7 @@ func New(d Deps) *Server {
 	s.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	s.door = exchange.NewServer(exchange.Options{
 		Plane: "control", Listen: d.Config.Admin.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
-		Log: d.Log, Admit: s.admit, Serve: func(r *exchange.Request) error { return r.Route.(*endpoint).serve(r) },
+		Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: func(r *exchange.Request) error { return r.Route.(*endpoint).serve(r) },
 	})
 	s.Traffic = s.door.Metrics
 	s.addRoutes()

@@ -24,8 +24,9 @@ const (
 var errOne = errors.New("one event is enough")
 
 // Events answers with the events of a job as server-sent events, from the one after Last-Event-ID or ?after on, until the job has
-// ended. If there is nothing left to tell the answer is 204, at which an EventSource stops coming back.
-func (p *Planes) Events(r *Request, id jobs.ID) error {
+// ended. If there is nothing left to tell the answer is 204, at which an EventSource stops coming back. Without logs these are left out,
+// which shows as a jump of the ids.
+func (p *Planes) Events(r *Request, id jobs.ID, logs bool) error {
 	info, err := p.Jobs.Get(id)
 	if err != nil {
 		return err
@@ -49,6 +50,9 @@ func (p *Planes) Events(r *Request, id jobs.ID) error {
 	log := r.Log()
 	r.stream("text/event-stream", func(ctx context.Context, s *outlet) {
 		err := p.Jobs.Watch(ctx, id, after, func(e jobs.Event) error {
+			if e.Kind == "log" && !logs {
+				return nil
+			}
 			return s.write(func(b []byte) []byte { return appendEvent(b, e.N, e.Kind, e.Data) })
 		})
 		if err != nil && ctx.Err() == nil {

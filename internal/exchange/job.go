@@ -55,9 +55,11 @@ func (p *Planes) Blob(r *Request, digest blob.Digest, meta blob.Meta, attach boo
 			f.Name = strings.TrimPrefix(string(digest), "sha256:")[:12]
 		}
 	}
-	// A blob is what somebody uploaded: a browser must not take it for a page of this site.
+	// A blob is what somebody uploaded: a browser must not take it for a page of this site. A PDF is none, and is not shown in a sandbox.
 	r.Response.Header.Set("X-Content-Type-Options", "nosniff")
-	r.Response.Header.Set("Content-Security-Policy", "sandbox")
+	if f.Media != "application/pdf" {
+		r.Response.Header.Set("Content-Security-Policy", "sandbox")
+	}
 	return r.File(f)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
@@ -19,6 +20,7 @@ type Request struct {
 	Params [8][]byte // values of the route's parameters, in their order
 
 	server *Server
+	span   trace.Span // nil unless spans are recorded
 }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
@@ -30,6 +32,9 @@ func acquire(ctx *fasthttp.RequestCtx, s *Server) *Request {
 }
 
 func (r *Request) release() {
+	if r.span != nil {
+		r.span.End()
+	}
 	*r = Request{}
 	requests.Put(r)
 }
@@ -72,15 +77,28 @@ func (r *Request) Accepts(media string) bool {
 	return len(accept) > 0 && strings.Contains(string(accept), media)
 }
 
-// Traceparent is the trace of the request, "" if it has none.
+// Traceparent is the trace of the request, "" if it has none. Where spans are recorded it is that of a span for the request, which
+// begins a trace if there is none yet.
 func (r *Request) Traceparent() string {
 	header := r.Request.Header.Peek("Traceparent")
-	if len(header) == 0 {
+	traces := r.server.options.Traces
+	recording := traces != nil && traces.Recording()
+	if len(header) == 0 && !recording {
 		return ""
 	}
-	span, ok := observe.ParseTraceparent(string(header))
-	if !ok {
-		return ""
+	from, ok := observe.ParseTraceparent(string(header))
+	if !recording {
+		if !ok {
+			return ""
+		}
+		return observe.FormatTraceparent(from)
 	}
-	return observe.FormatTraceparent(span)
+	if r.span == nil {
+		ctx := context.Background()
+		if ok {
+			ctx = trace.ContextWithRemoteSpanContext(ctx, from)
+		}
+		_, r.span = traces.Start(ctx, string(r.Method())+" "+string(r.Path()), trace.WithSpanKind(trace.SpanKindServer))
+	}
+	return observe.FormatTraceparent(r.span.SpanContext())
 }

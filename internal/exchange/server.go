@@ -17,6 +17,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	IdleTimeout    time.Duration // between requests, and between two reads of a body
 	MaxConnections int           // 0 is no limit
 	Log            *slog.Logger
+	Traces         *observe.Traces // nil records no spans
 	// Admit is asked when the head of a request is there and its body is not. Its error is the answer.
 	Admit func(*Request) error
 	// Serve answers. Its error is the answer instead.
