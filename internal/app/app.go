@@ -12,7 +12,6 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
-	"github.com/headrace/headrace/internal/edge"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
@@ -46,7 +45,6 @@ type App struct {
 	jobs      *jobs.Jobs
 	pools     pools
 	control   *control.Server
-	edge      *edge.Server
 }
 
 // stopTime bounds everything after the pools have drained.
@@ -132,8 +130,8 @@ func (a *App) banner(o Options, took time.Duration) {
 		mode = "dev"
 		next = "  For production use: headrace run\n"
 	}
+	fmt.Fprintf(o.Out, "  admin     http://%s\n", a.control.Addr())
 	fmt.Fprintf(o.Out, "\n  headrace %s  %s, ready in %s\n\n", o.Version, mode, took.Round(time.Millisecond))
-	fmt.Fprintf(o.Out, "  public    http://%s\n  admin     http://%s\n  data      %s (%s)\n", a.edge.Addr(), a.control.Addr(), a.config.Engine.Data, a.engine.Durability())
 	for _, fn := range a.functions.All() {
 		detail := fn.Kind
 		if fn.Options.Route != "" {
@@ -157,9 +155,6 @@ func (a *App) stop() {
 	defer cancel()
 	if a.jobs != nil {
 		a.jobs.Quiesce()
-	}
-	if a.edge != nil {
-		a.stopped("public listener", a.edge.Stop(ctx))
 	}
 	a.pools.stop(ctx, a.log)
 	if a.control != nil {

@@ -1,0 +1,51 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/headrace/headrace/internal/control"
+	"github.com/headrace/headrace/internal/observe"
+)
+
+var (
+	engineDown   = &observe.Condition{Code: "engine-commit", Severity: observe.Critical, Title: "the engine cannot make writes durable"}
+	diskFull     = &observe.Condition{Code: "disk-nearly-full", Severity: observe.Critical, Title: "the disk is nearly full, new work is refused"}
+	disconnected = &observe.Condition{Code: "engine-connection", Severity: observe.Critical, Title: "the engine is not reached"}
+)
+
+// engineConditions maps the engine's own names to conditions.
+var engineConditions = map[string]*observe.Condition{"commit": engineDown, "disk": diskFull, "connection": disconnected}
+
+// openDoors lets requests in: operators first, so that a node that is not ready can be looked at.
+func (a *App) openDoors(ctx context.Context) error {
+	a.control = control.New(control.Deps{Config: a.config, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Pools: a.pools.list,
+		Metrics: a.registry, Health: a.health, Log: a.log})
+	a.registry.MustRegister(a.control.Traffic)
+	if err := a.control.Start(ctx); err != nil {
+		return err
+	}
+	go a.watchEngine(ctx)
+	return nil
+}
+
+// watchEngine turns what the engine knows of itself into conditions.
+func (a *App) watchEngine(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		for _, c := range a.engine.Health() {
+			condition := engineConditions[c.Name]
+			if c.OK {
+				a.health.Clear(condition, "")
+			} else {
+				a.health.Raise(condition, "", "%s", c.Reason)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

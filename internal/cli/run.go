@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	node "github.com/headrace/headrace/internal/app"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run [app.py]", Short: "Serve", Args: cobra.MaximumNArgs(1),
+		Long: `Starts the engine, the workers and the listeners, and serves until SIGINT or SIGTERM: then new work is refused, running tasks get the
+grace of their pool, and everything recorded is committed. A second signal ends the process at once.`,
+		Example: "  headrace run\n  headrace run --config /etc/headrace.yaml\n  headrace run app.py --set server.listen=:9090",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, false) },
+	}
+}
+
+func (a *app) devCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "dev [app.py]", Short: "Serve while you write: watch the app and swap its workers on save", Args: cobra.MaximumNArgs(1),
+		Long: `Like run, and watches the folder of the app. When a Python file is saved, new workers start with it and the old ones end their running
+tasks. An app that does not import is shown with its traceback; the old workers go on meanwhile. For production use run.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, true) },
+	}
+}
+
+func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
+	if len(args) == 1 {
+		a.sets = append(a.sets, "app="+args[0])
+	}
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	if len(c.Pools) == 0 && len(c.Routes) == 0 {
+		return problem.New("HR6010", "there is no app to run")
+	}
+	return node.Run(cmd.Context(), c, node.Options{Version: a.Version, Dev: dev, Out: a.Stderr, Log: a.Stderr, Terminal: a.Terminal})
+}
