@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
+	"github.com/headrace/headrace/internal/edge"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
@@ -44,7 +45,9 @@ type App struct {
 	functions *functions.Registry
 	jobs      *jobs.Jobs
 	pools     pools
+	remote    *workers.Listener
 	control   *control.Server
+	edge      *edge.Server
 }
 
 // stopTime bounds everything after the pools have drained.
@@ -101,6 +104,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	}
 	a.jobs.SetTraces(a.traces)
 	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
+	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log})
 	if err := a.openPools(ctx, o.Dev); err != nil {
 		return err
 	}
@@ -130,8 +134,8 @@ func (a *App) banner(o Options, took time.Duration) {
 		mode = "dev"
 		next = "  For production use: headrace run\n"
 	}
-	fmt.Fprintf(o.Out, "  admin     http://%s\n", a.control.Addr())
 	fmt.Fprintf(o.Out, "\n  headrace %s  %s, ready in %s\n\n", o.Version, mode, took.Round(time.Millisecond))
+	fmt.Fprintf(o.Out, "  public    http://%s\n  admin     http://%s\n  data      %s (%s)\n", a.edge.Addr(), a.control.Addr(), a.config.Engine.Data, a.engine.Durability())
 	for _, fn := range a.functions.All() {
 		detail := fn.Kind
 		if fn.Options.Route != "" {
@@ -156,7 +160,13 @@ func (a *App) stop() {
 	if a.jobs != nil {
 		a.jobs.Quiesce()
 	}
+	if a.edge != nil {
+		a.stopped("public listener", a.edge.Stop(ctx))
+	}
 	a.pools.stop(ctx, a.log)
+	if a.remote != nil {
+		a.stopped("workers listener", a.remote.Stop(ctx))
+	}
 	if a.control != nil {
 		a.stopped("admin listener", a.control.Stop(ctx))
 	}

@@ -21,12 +21,15 @@ var engineConditions = map[string]*observe.Condition{"commit": engineDown, "disk
 func (a *App) openDoors(ctx context.Context) error {
 	a.control = control.New(control.Deps{Config: a.config, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Pools: a.pools.list,
 		Metrics: a.registry, Health: a.health, Log: a.log})
-	a.registry.MustRegister(a.control.Traffic)
+	a.registry.MustRegister(a.control.Traffic, a.edge.Traffic)
 	if err := a.control.Start(ctx); err != nil {
 		return err
 	}
+	if err := a.openWorkersDoor(); err != nil {
+		return err
+	}
 	go a.watchEngine(ctx)
-	return nil
+	return a.edge.Start(ctx)
 }
 
 // watchEngine turns what the engine knows of itself into conditions.

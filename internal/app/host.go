@@ -19,6 +19,7 @@ type host struct {
 	log    *slog.Logger
 	health *observe.Health
 	deaths *prometheus.CounterVec
+	joined func() // called when a worker is ready; nil if its functions are known
 }
 
 func newDeaths() *prometheus.CounterVec {
@@ -34,6 +35,9 @@ func (h *host) Line(worker, stream string, line []byte) {
 // WorkerStarted implements workers.Host.
 func (h *host) WorkerStarted(worker string, pid int) {
 	h.log.Debug("worker ready", "pool", h.pool, "worker", worker, "pid", pid)
+	if h.joined != nil {
+		h.joined()
+	}
 }
 
 // WorkerDied implements workers.Host.

@@ -30,6 +30,13 @@ func (p *pools) list() []*workers.Pool {
 	return list
 }
 
+// find returns the pool of this name or nil.
+func (p *pools) find(name string) *workers.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[name]
+}
+
 func (p *pools) add(pool *workers.Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +67,7 @@ func (a *App) poolConfig(name string, c *config.Pool) workers.Config {
 		nice = -1 // the pool takes 0 for its default
 	}
 	return workers.Config{
-		Name: name, App: c.App, Python: c.Python, Dir: c.Dir, Min: c.Min, Max: c.Size(), StartTimeout: c.StartTimeout, Grace: c.Grace,
+		Name: name, App: c.App, Remote: c.Remote, Python: c.Python, Dir: c.Dir, Min: c.Min, Max: c.Size(), StartTimeout: c.StartTimeout, Grace: c.Grace,
 		CancelGrace: min(c.Grace, 2*time.Second), IdleAfter: c.Idle, MaxTasks: c.MaxTasks, MaxAge: c.MaxAge,
 		RecycleMemory: int64(c.RecycleMemory), MaxMemory: int64(c.MaxMemory), Nice: nice, Threads: c.Threads, Env: env, Zygote: c.Zygote,
 		QueuedCalls: c.QueuedCalls, Spool: filepath.Join(a.config.Engine.Data, "spool", name), Runtime: a.runtime,
@@ -69,7 +76,11 @@ func (a *App) poolConfig(name string, c *config.Pool) workers.Config {
 
 // openPool starts a pool and lets its functions be used.
 func (a *App) openPool(ctx context.Context, name string, c *config.Pool) error {
-	pool, err := workers.Open(ctx, a.poolConfig(name, c), &host{pool: name, log: a.log, health: a.health, deaths: a.deaths}, a.log)
+	h := &host{pool: name, log: a.log, health: a.health, deaths: a.deaths}
+	if c.Remote {
+		h.joined = func() { go a.joined(name) }
+	}
+	pool, err := workers.Open(ctx, a.poolConfig(name, c), h, a.log)
 	if err != nil {
 		return err
 	}
@@ -80,6 +91,15 @@ func (a *App) openPool(ctx context.Context, name string, c *config.Pool) error {
 	a.pools.add(pool)
 	a.jobs.SetPool(pool)
 	return nil
+}
+
+// joined takes the functions that a remote worker brought.
+func (a *App) joined(name string) {
+	if pool := a.pools.find(name); pool != nil {
+		if err := a.functions.SetPool(pool); err != nil {
+			a.log.Error("functions of a remote worker are refused", "pool", name, "error", err)
+		}
+	}
 }
 
 // reloadPool swaps the code of a pool. Jobs that run end on the old code.

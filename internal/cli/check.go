@@ -53,15 +53,14 @@ func (a *app) checkFiles(c *config.Config) error {
 			return err
 		}
 	}
-	for key, name := range map[string]string{"admin.token_file": c.Admin.TokenFile, "workers.token_file": c.Workers.TokenFile} {
-		if name == "" {
-			continue
-		}
-		if token, err := os.ReadFile(a.path(name)); err != nil {
-			return problem.New("HR9003", "%s: %w", key, err).At(c.Origin(key)).Hinting("make the file, with a long random text in it")
-		} else if len(token) < 16 {
-			return problem.New("HR9003", "%s: the token is shorter than 16 bytes", key).At(c.Origin(key)).Hinting("put a long random text in it")
-		}
+	const key = "admin.token_file"
+	if c.Admin.TokenFile == "" {
+		return nil
+	}
+	if token, err := os.ReadFile(a.path(c.Admin.TokenFile)); err != nil {
+		return problem.New("HR9003", "%s: %w", key, err).At(c.Origin(key)).Hinting("make the file, with a long random text in it")
+	} else if len(token) < 16 {
+		return problem.New("HR9003", "%s: the token is shorter than 16 bytes", key).At(c.Origin(key)).Hinting("put a long random text in it")
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import "time"
 type Pool struct {
 	// Python file with the functions; app.py:NAME where the App is not called app.
 	App string `yaml:"app" path:"true"`
+	// Take workers from other machines only, which bring the app with them; no app is needed here.
+	Remote bool `yaml:"remote"`
 	// Interpreter, as a command or a path; empty takes .venv/bin/python beside the app if it is there, or python3.
 	Python string `yaml:"python" path:"command"`
 	// Working folder of the workers; empty is the folder of the app.

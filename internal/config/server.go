@@ -34,8 +34,7 @@ type Admin struct {
 
 // Workers is the door for workers on other machines.
 type Workers struct {
-	// Address to listen on; empty takes local workers only.
+	// Address to listen on with TLS; empty takes local workers only. The certificate and the file worker.token, which workers need to
+	// join, are made in the folder workers of engine.data.
 	Listen string `yaml:"listen" pattern:"optional-address"`
-	// File that holds the token workers must present; required with listen.
-	TokenFile string `yaml:"token_file" path:"true"`
 }

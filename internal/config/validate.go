@@ -51,9 +51,6 @@ func (c *Config) validateDoors() error {
 		return problem.New("HR9005", "admin.listen %s can be reached from other machines and has no token", c.Admin.Listen).
 			At(c.places["admin.listen"].caret())
 	}
-	if c.Workers.Listen != "" && c.Workers.TokenFile == "" {
-		return c.invalid("workers.listen", "it needs workers.token_file").Hinting("set workers.token_file to a file with a long random text")
-	}
 	if c.Server.MaxJSON > c.Server.MaxBody {
 		return c.invalid("server.max_json", "%s is more than server.max_body, %s", c.Server.MaxJSON, c.Server.MaxBody).
 			Hinting("lower server.max_json, or raise server.max_body")
@@ -86,7 +83,7 @@ func (c *Config) validatePools() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
 		p := c.Pools[name]
 		at := "pools." + name
-		if p.App == "" {
+		if p.App == "" && !p.Remote {
 			return c.invalid(at, "it has no app").Hinting("set %s.app to a Python file", at)
 		}
 		if p.Max > 0 && p.Min > p.Max {

@@ -3,6 +3,7 @@ package functions
 import (
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/headrace/headrace/internal/problem"
@@ -12,8 +13,9 @@ import (
 // Registry is the set of functions of all pools. A lookup is lock-free; a change replaces the whole set, so that a request sees
 // either the old functions or the new ones.
 type Registry struct {
-	set     atomic.Pointer[map[string]*Function]
-	changed []func()
+	set      atomic.Pointer[map[string]*Function]
+	changing sync.Mutex
+	changed  []func()
 }
 
 // NewRegistry returns an empty registry. The functions given are called after every change.
@@ -27,8 +29,9 @@ func NewRegistry(changed ...func()) *Registry {
 func (r *Registry) OnChange(f func()) { r.changed = append(r.changed, f) }
 
 // SetPool replaces what the registry knows of this pool by what the pool announces now. Two pools may not announce the same name.
-// Calls must not run at the same time.
 func (r *Registry) SetPool(pool *workers.Pool) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	next := map[string]*Function{}
 	for name, fn := range *r.set.Load() {
 		if fn.Pool != pool {

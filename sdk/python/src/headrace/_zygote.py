@@ -114,6 +114,7 @@ class Zygote:
         """In the child: from here on it is a worker."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setpgid(0, 0)  # its own group, so that what it starts ends with it
         zygote = os.getppid()
         if not die_with_parent():
             os._exit(SUPERVISOR_GONE)
