@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -162,8 +162,10 @@ def layout(path: Path) -> Layout:
     first = text.splitlines()[0]
     delimiter = max(",;\t|", key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
     start = Layout(delimiter, encoding, [])
-    with path.open("rb") as file, reader(file, start, rows=1_000) as chunks:
-        sample = next(chunks, pd.DataFrame())
+    with path.open("rb") as file:
+        beginning = chunks(file, start, rows=1_000)
+        sample = next(beginning, pd.DataFrame())
+        beginning.close()
     start.columns = [Column(str(name), kind_of(sample[name])) for name in sample.columns]
     return start
 
@@ -178,17 +180,13 @@ def kind_of(values: pd.Series[Any]) -> Kind:
     return "time" if likely and pd.to_datetime(known, errors="coerce", format="mixed", utc=True).notna().mean() > 0.95 else "text"
 
 
-def reader(file: IO[bytes], how: Layout, rows: int = CHUNK) -> Any:
-    """Chunks of the table. Columns of numbers are parsed by pandas, all others stay text."""
+def chunks(file: IO[bytes], how: Layout, rows: int = CHUNK) -> Generator[pd.DataFrame, None, None]:
+    """Reads the whole table. Columns of numbers are parsed by pandas, all others stay text. A malformed table ends in a failure that
+    names the line."""
     texts = {column.name: "str" for column in how.columns if column.kind != "number"} if how.columns else "str"
-    return pd.read_csv(file, sep=how.delimiter, encoding=how.encoding, dtype=texts, chunksize=rows, low_memory=False,
-                       index_col=False, skipinitialspace=True, keep_default_na=False, na_values=MISSING)
-
-
-def chunks(file: IO[bytes], how: Layout) -> Iterator[pd.DataFrame]:
-    """Reads the whole table; a malformed one ends in a failure that names the line."""
     try:
-        with reader(file, how) as found:
+        with pd.read_csv(file, sep=how.delimiter, encoding=how.encoding, dtype=texts, chunksize=rows, low_memory=False, index_col=False,
+                         skipinitialspace=True, keep_default_na=False, na_values=MISSING) as found:
             yield from found
     except pd.errors.ParserError as error:
         raise fail(*explain(str(error))) from None

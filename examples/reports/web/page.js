@@ -131,7 +131,7 @@ function follow(events) {
 async function finish(events, state) {
   if (state === 'succeeded') {
     const answer = await fetch(link(events, 'result'))
-    return answer.ok ? present(await answer.json(), events) : refuse(await answer.text(), answer.status)
+    return answer.ok ? present(await answer.json()) : refuse(await answer.text(), answer.status)
   }
   if (state === 'cancelled') return fail({ title: 'Cancelled', what: 'The work was stopped before its end.', hint: '', code: '' })
   if (state === 'expired') return fail({ title: 'Too late', what: 'The work did not begin in time.', hint: 'try again later', code: '' })
@@ -173,21 +173,20 @@ const grid = (head, rows) => element('div', { class: 'scroll', tabindex: '0', ro
     element('tbody', {}, ...rows.map(row => element('tr', {}, ...row.map((cell, at) =>
       at ? element('td', { class: head[at] === 'Most frequent' && 'left' }, cell) : element('th', { scope: 'row' }, cell)))))))
 
-function present(result, events) {
-  const file = blob => link(events, `files/${encodeURIComponent(blob.$blob)}`)
+function present(result) {
   const again = element('button', { type: 'button', class: 'again' }, 'Another one')
-  const body = result.pdf ? report(result, file, again) : result.versions ? pictures(result, file, again) : texts(result, again)
+  const body = result.pdf ? report(result, again) : result.versions ? pictures(result, again) : texts(result, again)
   $('result').replaceChildren(element('h1', { id: 'result-title', tabindex: '-1' }, result.title), ...body)
   show('result')
 }
 
-function report(result, file, again) {
+function report(result, again) {
   const numeric = result.columns.filter(column => column.kind !== 'text')
   const written = result.columns.filter(column => column.kind === 'text')
   const parts = [
     facts({ rows: count(result.rows), columns: count(result.columns.length), seconds: result.seconds.toFixed(1),
       ...(result.resumed_at && { 'rows read by an earlier attempt': count(result.resumed_at) }) }),
-    element('p', { class: 'actions' }, element('a', { class: 'button main', id: 'pdf', href: file(result.pdf), download: result.pdf.name }, `PDF report, ${size(result.pdf.size)}`), again),
+    element('p', { class: 'actions' }, element('a', { class: 'button main', id: 'pdf', href: result.pdf.href, download: result.pdf.name }, `PDF report, ${size(result.pdf.size)}`), again),
   ]
   if (numeric.length) {
     parts.push(element('h2', {}, 'Numbers and times'), grid(['Column', 'Values', 'Missing', 'Lowest', 'Median', 'Mean', 'Highest', 'Deviation'],
@@ -198,20 +197,20 @@ function report(result, file, again) {
       written.map(one => [one.name, count(one.count), count(one.missing), one.distinct, one.top.map(([word, times]) => `${word} (${count(times)})`).join(', ')])))
   }
   parts.push(element('h2', {}, 'Plots'), ...result.plots.map(plot => element('figure', { class: 'plot' },
-    element('figcaption', {}, plot.title), element('img', { src: file(plot.image), alt: plot.description }))))
+    element('figcaption', {}, plot.title), element('img', { src: plot.image.href, alt: plot.description }))))
   return parts
 }
 
-function pictures(result, file, again) {
+function pictures(result, again) {
   const largest = result.versions[0]
   return [
     facts({ 'wide × high': `${result.width} × ${result.height}`, original: size(result.size), files: count(result.versions.length) }),
     element('p', { class: 'actions' }, again),
     element('h2', {}, 'Versions'),
     element('div', { class: 'versions' },
-      element('figure', {}, element('img', { src: file(largest.file), alt: result.title, width: largest.width, height: largest.height })),
+      element('figure', {}, element('img', { src: largest.file.href, alt: result.title, width: largest.width, height: largest.height })),
       grid(['Format', 'Wide × high', 'Size'], result.versions.map(one => [
-        element('a', { href: file(one.file), download: one.file.name }, one.format), `${one.width} × ${one.height}`, size(one.file.size)]))),
+        element('a', { href: one.file.href, download: one.file.name }, one.format), `${one.width} × ${one.height}`, size(one.file.size)]))),
   ]
 }
 
