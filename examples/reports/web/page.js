@@ -131,7 +131,10 @@ function follow(events) {
 async function finish(events, state) {
   if (state === 'succeeded') {
     const answer = await fetch(link(events, 'result'))
-    return answer.ok ? present(await answer.json()) : refuse(await answer.text(), answer.status)
+    if (!answer.ok) return refuse(await answer.text(), answer.status)
+    let result = await answer.json()
+    if (result.$blob) result = await (await fetch(result.href)).json() // a large result is a file itself
+    return present(result)
   }
   if (state === 'cancelled') return fail({ title: 'Cancelled', what: 'The work was stopped before its end.', hint: '', code: '' })
   if (state === 'expired') return fail({ title: 'Too late', what: 'The work did not begin in time.', hint: 'try again later', code: '' })
