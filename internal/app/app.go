@@ -91,7 +91,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 		return problem.New("HR9003", "trace exporter: %w", err).At("trace.otlp")
 	}
 	if a.engine, err = engine.Open(ctx, engine.Config{
-		Data: c.Engine.Data, URL: c.Engine.URL, Durability: engine.Durability(c.Engine.Durability), Node: c.Node, MinFree: int64(c.Engine.MinFree), Replicas: c.Engine.Replicas,
+		Data: c.Engine.Data, URL: c.Engine.URL, Durability: engine.Durability(c.Engine.Durability), Node: c.Node, MinFree: minFree(c), Replicas: c.Engine.Replicas,
 	}, a.log); err != nil {
 		return err
 	}
@@ -109,6 +109,14 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	return a.openDoors(ctx)
+}
+
+// minFree is the guard's limit; the engine takes 0 for its default, and anything below for none.
+func minFree(c *config.Config) int64 {
+	if c.Engine.MinFree == 0 {
+		return -1
+	}
+	return int64(c.Engine.MinFree)
 }
 
 // openPools starts the pools. While developing, a broken app is shown and waited for.

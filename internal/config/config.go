@@ -55,7 +55,7 @@ func Default() *Config {
 	return &Config{
 		Node: "main",
 		Engine: Engine{
-			Data: "headrace-data", Durability: "fsync", MinFree: 256 * MiB, Replicas: 1,
+			Data: "headrace-data", Durability: "fsync", MinFree: 256 * MiB, KeepBlobs: 24 * time.Hour, Replicas: 1,
 		},
 		Server: Server{
 			Listen: ":8080", MaxBody: GiB, MaxJSON: 8 * MiB, JSONDepth: 64, HeaderTimeout: 10 * time.Second,

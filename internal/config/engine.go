@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Engine is where everything durable is kept.
 type Engine struct {
 	// Address of an external NATS server, as in nats://host:4222; several are separated by commas. Empty runs the embedded one.
@@ -10,6 +12,8 @@ type Engine struct {
 	Durability string `yaml:"durability" enum:"fsync,written"`
 	// Free disk space under which new work is refused with HR5002; 0B never refuses.
 	MinFree Size `yaml:"min_free"`
+	// How long a blob is kept that no job refers to.
+	KeepBlobs time.Duration `yaml:"keep_blobs" min:"1m"`
 	// Copies of each stream in a cluster; more than 1 needs engine.url.
 	Replicas int `yaml:"replicas" min:"1" max:"5"`
 }

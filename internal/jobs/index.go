@@ -14,6 +14,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -25,6 +26,7 @@ type index struct {
 	upsert  *sql.Stmt // one row
 	upserts *sql.Stmt // rowsAtOnce rows
 	event   *sql.Stmt
+	refer   *sql.Stmt
 	log     *slog.Logger
 }
 
@@ -38,6 +40,7 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_state ON jobs (queue, state, finished);
 CREATE TABLE events (job BLOB, n INTEGER, at INTEGER, kind TEXT, data BLOB, PRIMARY KEY (job, n)) WITHOUT ROWID;
+CREATE TABLE blobs (job BLOB, digest TEXT, PRIMARY KEY (job, digest)) WITHOUT ROWID;
 CREATE TABLE applied (seq INTEGER);
 INSERT INTO applied VALUES (0);
 `
@@ -85,7 +88,10 @@ func (x *index) open() error {
 	if x.upserts, err = db.Prepare("INSERT OR REPLACE INTO jobs VALUES " + one + strings.Repeat(","+one, rowsAtOnce-1)); err != nil {
 		return err
 	}
-	x.event, err = db.Prepare(`INSERT OR REPLACE INTO events VALUES (?,?,?,?,?)`)
+	if x.event, err = db.Prepare("INSERT OR REPLACE INTO events VALUES (?,?,?,?,?)"); err != nil {
+		return err
+	}
+	x.refer, err = db.Prepare("INSERT OR IGNORE INTO blobs VALUES (?,?)")
 	return err
 }
 
@@ -121,6 +127,7 @@ type row struct {
 	runs        uint32
 	lastEvent   uint32
 	events      []Event
+	blobs       []blob.Digest
 	seq, endSeq uint64
 }
 
@@ -144,7 +151,7 @@ type doc struct {
 func rowOf(b *job) row {
 	r := row{Info: infoOf(b), id: b.ID, state: b.state, runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
 	if b.more != nil {
-		r.attempts = b.attempts
+		r.attempts, r.blobs = b.attempts, b.blobs
 		if b.state.Terminal() && !b.plain() {
 			r.events = b.history
 		}
@@ -176,7 +183,7 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	upsert, upserts, event := tx.Stmt(x.upsert), tx.Stmt(x.upserts), tx.Stmt(x.event)
+	upsert, upserts, event, refer := tx.Stmt(x.upsert), tx.Stmt(x.upserts), tx.Stmt(x.event), tx.Stmt(x.refer)
 	values := make([]any, 0, rowsAtOnce*10)
 	for rest := rows; len(rest) > 0; {
 		n, statement := 1, upsert
@@ -197,6 +204,11 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 	for i := range rows {
 		for _, e := range rows[i].events {
 			if _, err := event.Exec(rows[i].id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
+				return err
+			}
+		}
+		for _, d := range rows[i].blobs {
+			if _, err := refer.Exec(rows[i].id[:], string(d)); err != nil {
 				return err
 			}
 		}

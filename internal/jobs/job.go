@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -46,6 +47,7 @@ type more struct {
 	starters   []chan struct{} // closed when the enqueue is committed
 	waiters    []chan struct{} // closed when the end is committed
 	parents    int             // jobs it still waits for
+	blobs      []blob.Digest   // that its arguments and its result refer to
 	holdsKey   bool
 	cancel     string // reason, once somebody asked for it
 }
@@ -66,7 +68,18 @@ type Event struct {
 	Data []byte // JSON
 }
 
-func newJob(spec *Spec) *job { return &job{Spec: spec, slot: -1, state: Waiting} }
+func newJob(spec *Spec) *job {
+	b := &job{Spec: spec, slot: -1, state: Waiting}
+	b.refer(spec.Args)
+	return b
+}
+
+// refer notes the blobs that a document of the job refers to.
+func (b *job) refer(doc []byte) {
+	if found := blobsIn(doc); found != nil {
+		b.extra().blobs = append(b.blobs, found...)
+	}
+}
 
 // plain tells whether the history of an ended job follows from its times: ready, running once, ended.
 func (b *job) plain() bool { return b.runs == 1 && b.events == 3 }

@@ -138,6 +138,7 @@ func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) {
 	q := j.queue(b.Queue)
 	q.pending--
 	q.counts[b.state]--
+	b.refer(c.body)
 	b.state, b.finished, b.worker, b.endSeq, b.ending = c.state, at, c.name, seq, true
 	b.note(at, "state", stateEvent{State: c.state.String(), Attempt: int(b.failures + b.crashes), Error: b.error()}.json())
 	if j.uniques[b.Unique] == b {

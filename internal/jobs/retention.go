@@ -21,12 +21,18 @@ const carryLag = 1000
 func (j *Jobs) retaining(ctx context.Context) {
 	tick := time.NewTicker(retainEvery)
 	defer tick.Stop()
+	swept := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if err := j.Retain(ctx, now); err != nil && ctx.Err() == nil {
+			err := j.Retain(ctx, now)
+			if err == nil && now.Sub(swept) >= sweepEvery {
+				swept = now
+				err = j.sweepBlobs(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
 				j.log.Error("retention", "error", err)
 			}
 		}
@@ -77,6 +83,7 @@ func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now 
 		}
 		for _, statement := range []string{
 			"DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ?)",
+			"DELETE FROM blobs WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ?)",
 			"DELETE FROM jobs WHERE queue = ? AND state = ? AND finished <= ?",
 		} {
 			if _, err := x.db.ExecContext(ctx, statement, queue, int64(s), cut); err != nil {
