@@ -59,8 +59,9 @@ class Figures:
 
 @dataclasses.dataclass
 class Picture:
-    """A plot."""
+    """A plot of one column."""
 
+    group: str
     title: str
     description: str
     image: hr.Blob
@@ -102,12 +103,15 @@ def analyse(job: hr.Job, path: Path, title: str, top: int) -> Report:
     figures = [describe(column, top) for column in profile.columns]
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        drawn = plots.draw(profile, folder)
-        stop_if_cancelled(job)
+        drawn = []
+        for plot in plots.draw(profile, folder):
+            drawn.append(plot)
+            stop_if_cancelled(job)
+            job.progress(82 + len(drawn) / 2, 100, f"drawn {plot.title}")
         job.progress(92, 100, "writing the PDF")
         pdf = folder / f"{Path(title).stem}.pdf"
         document.write(pdf, title, f"{profile.rows:,} rows, {len(profile.columns)} columns", sections(figures), drawn)
-        pictures = [Picture(one.title, one.description, job.blob(one.path, move=True)) for one in drawn]
+        pictures = [Picture(one.group, one.title, one.description, job.blob(one.path, move=True)) for one in drawn]
         stored = job.blob(pdf, move=True)
     job.progress(100, 100, "done")
     return Report(title, profile.rows, figures, pictures, stored, round(time.monotonic() - began, 2), resumed["rows"] if resumed else 0)

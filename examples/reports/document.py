@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -16,7 +17,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Image, KeepTogether, Paragraph, SimpleDocTemplate, Table, TableStyle
 
 from plots import Plot
 
@@ -51,11 +52,8 @@ def write(path: Path, title: str, lead: str, sections: Sequence[Section], plots:
     story: list[Any] = [Paragraph(escape(title), _TITLE), Paragraph(escape(lead), _TEXT)]
     for section in sections:
         story += [Paragraph(escape(section.heading), _HEADING), _table(section, document.width)]
-    for plot in plots:
-        with Picture.open(plot.path) as picture:
-            height = document.width * picture.height / picture.width
-        story.append(KeepTogether([Paragraph(escape(plot.title), _HEADING), Image(str(plot.path), document.width, height), Spacer(0, 1 * mm),
-                                   Paragraph(escape(plot.description), _CELL)]))
+    for group, found in groupby(plots, key=lambda plot: plot.group):
+        story.append(KeepTogether([Paragraph(escape(group), _HEADING), _pictures(list(found), document.width)]))
     document.build(story, onFirstPage=_foot, onLaterPages=_foot)
 
 
@@ -68,6 +66,20 @@ def _table(section: Section, width: float) -> Table:
         ("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.5, _LINE),
         ("LEFTPADDING", (0, 0), (0, -1), 0), ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
         ("TOPPADDING", (0, 0), (-1, -1), 3), ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+    ]))
+
+
+def _pictures(plots: Sequence[Plot], width: float) -> Table:
+    """Three plots side by side, each under its name."""
+    across = 3
+    cells: list[Any] = []
+    for plot in plots:
+        with Picture.open(plot.path) as picture:
+            height = (width / across - 4 * mm) * picture.height / picture.width
+        cells.append([Paragraph(escape(plot.title), _CELL), Image(str(plot.path), width / across - 4 * mm, height)])
+    cells += [""] * (-len(cells) % across)
+    return Table([cells[at:at + across] for at in range(0, len(cells), across)], colWidths=[width / across] * across, style=TableStyle([
+        ("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 4 * mm),
     ]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,12 +18,11 @@ from table import Column, Profile
 
 BLUE = "#3f7fbf"
 INK = "#30343b"
-MOST = 6  # columns in one picture
+MOST = 6  # columns of a kind
 
 matplotlib.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#8a8f98", "axes.labelcolor": INK,
-    "axes.titlesize": 10, "axes.titlelocation": "left", "text.color": INK, "xtick.color": INK, "ytick.color": INK, "axes.titlepad": 8,
-    "text.parse_math": False,
+    "text.color": INK, "xtick.color": INK, "ytick.color": INK, "text.parse_math": False,
 })
 
 
@@ -30,57 +30,43 @@ matplotlib.rcParams.update({
 class Plot:
     """One picture and what it shows, for those who see it and those who do not."""
 
-    name: str
+    group: str
     title: str
     description: str
     path: Path
 
 
-def draw(profile: Profile, folder: Path) -> list[Plot]:
+def draw(profile: Profile, folder: Path) -> Iterator[Plot]:
     """Draws what the table has: distributions of its numbers and times, the most frequent values of its texts."""
-    numeric = [column for column in profile.columns if column.kind != "text" and column.count][:MOST]
-    texts = [column for column in profile.columns if column.kind == "text" and 1 < len(column.words)]
-    texts = sorted(texts, key=lambda column: column.top(1)[0][1], reverse=True)[:MOST]
-    plots = []
-    if numeric:
-        path = folder / "distributions.png"
-        _grid(numeric, _distribution, path)
-        plots.append(Plot("distributions", "Distributions", "Histograms of the middle 98 % of " + _names(numeric), path))
-    if texts:
-        path = folder / "frequent.png"
-        _grid(texts, _frequent, path)
-        plots.append(Plot("frequent", "Most frequent values", "Bars of the most frequent values of " + _names(texts), path))
-    return plots
+    numeric = [column for column in profile.columns if column.kind != "text" and column.count]
+    texts = [column for column in profile.columns if column.kind == "text" and len(column.words) > 1]
+    texts = sorted(texts, key=lambda column: column.top(1)[0][1], reverse=True)
+    for at, column in enumerate(numeric[:MOST]):
+        path = folder / f"distribution-{at}.png"
+        _save(column, _distribution, path)
+        yield Plot("Distributions", column.name, f"Histogram of the middle 98 % of {column.name}", path)
+    for at, column in enumerate(texts[:MOST]):
+        path = folder / f"frequent-{at}.png"
+        _save(column, _frequent, path)
+        yield Plot("Most frequent values", column.name, f"Bars of the most frequent values of {column.name}", path)
 
 
-def _names(columns: list[Column]) -> str:
-    return ", ".join(column.name for column in columns)
-
-
-def _grid(columns: list[Column], one: object, path: Path) -> None:
-    across = min(3, len(columns))
-    down = -(-len(columns) // across)
-    figure = Figure(figsize=(10, 2.9 * down if across > 1 else 3.4), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
-    for column, at in zip(columns, axes):
-        one(at, column)  # type: ignore[operator]
-    for at in axes[len(columns):]:
-        at.set_visible(False)
-    figure.savefig(path, dpi=150, transparent=True)
+def _save(column: Column, fill: Callable[[Axes, Column], None], path: Path) -> None:
+    figure = Figure(figsize=(3.6, 2.4), layout="constrained")
+    fill(figure.subplots(), column)
+    figure.savefig(path, dpi=200, transparent=True)
 
 
 def _distribution(axes: Axes, column: Column) -> None:
-    starts, counts, width = column.histogram.bars()
+    starts, counts, width = column.bars()
     axes.bar(starts, counts, width=width * 0.94, align="edge", color=BLUE)
-    axes.set_title(shorten(column.name, 32))
     axes.yaxis.set_major_formatter(lambda value, _: thousands(value))
-    axes.locator_params(axis="x", nbins=6)
+    axes.locator_params(axis="x", nbins=5)
     axes.locator_params(axis="y", nbins=5)
     if column.kind == "time":
         span = width * len(starts)
         axes.xaxis.set_major_formatter(lambda value, _: moment(value, span))
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
     else:
         axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
 
@@ -88,7 +74,6 @@ def _distribution(axes: Axes, column: Column) -> None:
 def _frequent(axes: Axes, column: Column) -> None:
     top = column.top(8)[::-1]
     axes.barh([shorten(word, 22) for word, _ in top], [count for _, count in top], color=BLUE, height=0.72)
-    axes.set_title(shorten(column.name, 32))
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     axes.locator_params(axis="x", nbins=4)
     axes.tick_params(axis="y", length=0)

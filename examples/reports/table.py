@@ -79,6 +79,20 @@ class Column:
                 return value
         return None
 
+    def bars(self, most: int = 40) -> tuple[list[float], list[int], float]:
+        """Left edges, counts and the width of at most `most` bars over the middle 98 % of the values, fine ones if all are known."""
+        if not self.complete:
+            return self.histogram.bars(most)
+        values, counts = np.array(sorted(self.values.items())).T
+        share = np.cumsum(counts) / self.count
+        low, high = float(values[np.searchsorted(share, 0.01)]), float(values[np.searchsorted(share, 0.99)])
+        width = (high - low) / (most - 1) or 1.0
+        if (values == np.floor(values)).all():
+            width = float(np.ceil(width))
+        bars, _ = np.histogram(values, bins=most, range=(low, low + most * width), weights=counts)
+        used = int((high - low) // width) + 1
+        return [low + at * width for at in range(used)], bars[:used].astype(int).tolist(), width
+
     def _add_words(self, values: pd.Series[Any]) -> None:
         counts = values.value_counts()
         known = int(counts.sum())

@@ -24,7 +24,7 @@ def test_the_pdf_has_text_and_plots(tmp_path: Path) -> None:
     profile = app.read(hr.Job(), source)
     figures = [app.describe(column, 3) for column in profile.columns]
     target = tmp_path / "report.pdf"
-    document.write(target, "Größen & Städte", "5,000 rows", app.sections(figures), plots.draw(profile, tmp_path))
+    document.write(target, "Größen & Städte", "5,000 rows", app.sections(figures), list(plots.draw(profile, tmp_path)))
     assert target.read_bytes().startswith(b"%PDF-")
     if shutil.which("pdftotext") is None:
         pytest.skip("poppler-utils is not installed")

@@ -172,9 +172,9 @@ const facts = entries => element('dl', { class: 'facts' }, ...Object.entries(ent
   element('div', {}, element('dt', {}, name), element('dd', {}, value))))
 
 const grid = (head, rows) => element('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': head[0] },
-  element('table', {}, element('thead', {}, element('tr', {}, ...head.map((text, at) => element('th', { scope: 'col', class: text === 'Most frequent' && 'left' }, text)))),
+  element('table', {}, element('thead', {}, element('tr', {}, ...head.map(text => element('th', { scope: 'col', class: text === 'Most frequent' && 'left' }, text)))),
     element('tbody', {}, ...rows.map(row => element('tr', {}, ...row.map((cell, at) =>
-      at ? element('td', { class: head[at] === 'Most frequent' && 'left' }, cell) : element('th', { scope: 'row' }, cell)))))))
+      at ? element('td', { class: head[at] === 'Most frequent' && 'left', 'data-head': head[at] }, cell) : element('th', { scope: 'row' }, cell)))))))
 
 function present(result) {
   const again = element('button', { type: 'button', class: 'again' }, 'Another one')
@@ -199,8 +199,11 @@ function report(result, again) {
     parts.push(element('h2', {}, 'Texts'), grid(['Column', 'Values', 'Missing', 'Different', 'Most frequent'],
       written.map(one => [one.name, count(one.count), count(one.missing), one.distinct, one.top.map(([word, times]) => `${word} (${count(times)})`).join(', ')])))
   }
-  parts.push(element('h2', {}, 'Plots'), ...result.plots.map(plot => element('figure', { class: 'plot' },
-    element('figcaption', {}, plot.title), element('img', { src: plot.image.href, alt: plot.description }))))
+  for (const group of new Set(result.plots.map(plot => plot.group))) {
+    parts.push(element('h2', {}, group), element('div', { class: 'plots' }, ...result.plots.filter(plot => plot.group === group).map(plot =>
+      element('figure', { class: 'plot' }, element('figcaption', {}, plot.title),
+        element('img', { src: plot.image.href, alt: plot.description, width: 720, height: 480 })))))
+  }
   return parts
 }
 
