@@ -256,7 +256,7 @@ func (j *Jobs) admit(s *Spec, now time.Time, wait *receipt) Receipt {
 func (j *Jobs) existing(id ID) Receipt {
 	r := Receipt{ID: id, Duplicate: true, State: Succeeded}
 	if b := j.live[id]; b != nil {
-		r.State = b.state
+		r.State = b.seen()
 		if b.seq == 0 {
 			m := b.extra()
 			r.committed = make(chan struct{})
@@ -279,7 +279,7 @@ func (j *Jobs) checkParent(id ID) error {
 // stateOf is the state of any job that is still known. Called under mu.
 func (j *Jobs) stateOf(id ID) (State, bool) {
 	if b := j.find(id); b != nil {
-		return b.state, true
+		return b.seen(), true
 	}
 	r, err := j.index.get(id)
 	if err != nil {

@@ -149,10 +149,10 @@ type doc struct {
 
 // rowOf copies a job. Called under Jobs.mu.
 func rowOf(b *job) row {
-	r := row{Info: infoOf(b), id: b.ID, state: b.state, runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
+	r := row{Info: infoOf(b), id: b.ID, state: b.seen(), runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
 	if b.more != nil {
 		r.attempts, r.blobs = b.attempts, b.blobs
-		if b.state.Terminal() && !b.plain() {
+		if b.seen().Terminal() && !b.plain() {
 			r.events = b.history
 		}
 	}
@@ -288,7 +288,7 @@ type Filter struct {
 
 // matches tells whether a job that is not in the index yet belongs to the list.
 func (f *Filter) matches(b *job) bool {
-	return (len(f.States) == 0 || slices.Contains(f.States, b.state)) && (f.Function == "" || f.Function == b.Function) &&
+	return (len(f.States) == 0 || slices.Contains(f.States, b.seen())) && (f.Function == "" || f.Function == b.Function) &&
 		(f.Queue == "" || f.Queue == b.Queue) && (f.Key == "" || f.Key == b.Key) && (f.Tag == "" || slices.Contains(b.Tags, f.Tag)) &&
 		!b.Created.Before(f.Since) && (f.Before == (ID{}) || b.ID.Compare(f.Before) < 0)
 }

@@ -13,6 +13,7 @@ type job struct {
 	*Spec
 	seq      uint64 // journal message of its enqueue or carry record; 0 until committed
 	state    State
+	before   State  // the state before the end, shown until the end is committed
 	ending   bool   // the end is recorded and waits for its commit; state is the terminal one already
 	runs     uint32 // starts; the fencing number of the current or last run
 	failures uint32 // runs that failed or timed out since the job began or was retried by hand
@@ -83,6 +84,22 @@ func (b *job) refer(doc []byte) {
 
 // plain tells whether the history of an ended job follows from its times: ready, running once, ended.
 func (b *job) plain() bool { return b.runs == 1 && b.events == 3 }
+
+// seen is the state that may be shown: an end counts once it is committed.
+func (b *job) seen() State {
+	if b.ending && b.endSeq == 0 {
+		return b.before
+	}
+	return b.state
+}
+
+// ended is when the job ended, zero until that is committed.
+func (b *job) ended() time.Time {
+	if b.endSeq == 0 {
+		return time.Time{}
+	}
+	return b.finished
+}
 
 // number is the attempt that a run starting now would be.
 func (b *job) number() int { return int(b.failures+b.crashes) + 1 }

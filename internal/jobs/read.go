@@ -35,10 +35,10 @@ type Info struct {
 // infoOf copies a job. Called under Jobs.mu.
 func infoOf(b *job) Info {
 	i := Info{
-		ID: b.ID.String(), Function: b.Function, Queue: b.Queue, State: b.state.String(), Priority: b.Priority.String(), Key: b.Key, Tags: b.Tags,
+		ID: b.ID.String(), Function: b.Function, Queue: b.Queue, State: b.seen().String(), Priority: b.Priority.String(), Key: b.Key, Tags: b.Tags,
 		Attempt: int(b.failures + b.crashes), Worker: b.worker, Created: b.Created.UTC(), Error: b.error(),
 	}
-	if b.run != nil || b.state == Succeeded {
+	if s := b.seen(); s == Running || s == Succeeded {
 		i.Attempt++
 	}
 	if b.Parent != (ID{}) {
@@ -47,7 +47,7 @@ func infoOf(b *job) Info {
 	for _, t := range []struct {
 		from time.Time
 		to   *time.Time
-	}{{b.RunAt, &i.RunAt}, {b.started, &i.Started}, {b.finished, &i.Finished}} {
+	}{{b.RunAt, &i.RunAt}, {b.started, &i.Started}, {b.ended(), &i.Finished}} {
 		if !t.from.IsZero() {
 			*t.to = t.from.UTC()
 		}
@@ -63,9 +63,6 @@ func (j *Jobs) Get(id ID) (Info, error) {
 	j.mu.Lock()
 	if b := j.find(id); b != nil {
 		info := infoOf(b)
-		if b.ending && b.endSeq == 0 {
-			info.State, info.Finished, info.Error = Running.String(), time.Time{}, ""
-		}
 		j.mu.Unlock()
 		return info, nil
 	}

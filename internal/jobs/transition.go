@@ -105,7 +105,7 @@ func (j *Jobs) end(b *job, s State, result []byte, a *Attempt, now time.Time) {
 	j.argBytes -= int64(len(b.Args))
 	b.ending, b.finished, b.result = true, now, result
 	b.refer(result)
-	j.setState(b, s)
+	b.before, b.state = b.state, s
 	n := b.note(now, "state", stateEvent{State: s.String(), Attempt: int(b.failures + b.crashes), Error: b.error()}.json())
 	j.append(ticket{kind: recEnd, job: b, event: n}, &record{kind: recEnd, id: b.ID, run: b.runs, state: s, body: result, attempt: a, name: b.worker})
 	j.kick()
@@ -208,6 +208,9 @@ func (j *Jobs) finalize(b *job, now time.Time) {
 	fault.Point("job.ended")
 	delete(j.live, b.ID)
 	j.recent[b.ID] = b
+	counts := &j.queue(b.Queue).counts
+	counts[b.before]--
+	counts[b.state]++
 	j.touch(b)
 	j.Metrics.ended(b)
 	if b.more != nil {
