@@ -37,7 +37,7 @@ func (j *Jobs) indexing(ctx context.Context) {
 
 // flush writes the changed jobs in batches small enough that a reader does not wait long.
 func (j *Jobs) flush() {
-	const batch = 500
+	const batch = 2000
 	changed, upTo := j.changed(time.Now())
 	rows := make([]row, 0, min(batch, len(changed)))
 	for len(changed) > 0 {

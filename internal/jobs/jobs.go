@@ -103,7 +103,7 @@ func Open(ctx context.Context, cfg *config.Config, eng *engine.Engine, fns *func
 	}
 	j.Metrics = newMetrics(j)
 	j.journal = &journal{
-		js: js, node: cfg.Node, stream: name, subject: subject, writer: nats.NewInbox(), commit: eng.Commit, log: log,
+		js: js, node: cfg.Node, stream: name, subject: subject, external: cfg.Engine.URL != "", writer: nats.NewInbox(), commit: eng.Commit, log: log,
 		committed: j.committed, broken: make(chan struct{}),
 	}
 	if j.index, err = openIndex(filepath.Join(cfg.Engine.Data, "jobs-"+cfg.Node+".db"), log); err != nil {

@@ -24,13 +24,14 @@ import (
 // Appending only adds to a buffer. One goroutine publishes what has gathered as one frame, a second one commits published frames
 // and reports them, so that the next frame is published while the disk syncs.
 type journal struct {
-	js      jetstream.JetStream
-	node    string
-	stream  string
-	subject string
-	writer  string // differs for each process, so that the engine can tell a repeated message from a foreign one
-	commit  func(ctx context.Context, stream string) error
-	log     *slog.Logger
+	js       jetstream.JetStream
+	node     string
+	stream   string
+	subject  string
+	external bool
+	writer   string // differs for each process, so that the engine can tell a repeated message from a foreign one
+	commit   func(ctx context.Context, stream string) error
+	log      *slog.Logger
 
 	// committed is called with the tickets of a frame, in order of the frames, once it is as durable as configured.
 	committed func(seq uint64, tickets []ticket)
@@ -68,7 +69,7 @@ const (
 	frameHeader  = 1 + 8       // version, unix nanoseconds
 	maxFrame     = 512 << 10   // bytes, below the smallest usual NATS payload limit
 	maxBuffered  = 128 << 20   // bytes of records that wait to be published
-	publishWait  = time.Minute // after this an embedded engine is given up
+	publishWait  = time.Minute // after this an embedded engine is given up; an external one is waited for
 )
 
 // append adds records that belong together: they land in the same frame, or none does.
@@ -221,7 +222,7 @@ func (j *journal) publish(body []byte) (uint64, error) {
 		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 			return 0, problem.New("HR5008", "another process writes the journal of node %s: %w", j.node, err)
 		}
-		if !time.Now().Before(give) {
+		if !j.external && !time.Now().Before(give) {
 			return 0, problem.New("HR5001", "cannot write the journal: %w", err)
 		}
 		j.log.Warn("journal: publish failed, trying again", "error", err)
