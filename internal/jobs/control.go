@@ -93,7 +93,7 @@ func (j *Jobs) revive(spec *Spec, r row, history []Event, now time.Time) (*job, 
 	}
 	spec.RunAt, spec.Expires = time.Time{}, time.Time{}
 	b := newJob(spec)
-	b.runs, b.events, b.visible = r.runs, r.lastEvent, r.lastEvent
+	b.due, b.runs, b.events, b.visible = r.due, r.runs, r.lastEvent, r.lastEvent
 	b.extra().attempts, b.history = r.attempts, history
 	n := b.note(now, "state", stateEvent{State: "ready"}.json())
 	wait := &receipt{left: 1, done: make(chan struct{})}
@@ -108,9 +108,9 @@ func (j *Jobs) revive(spec *Spec, r row, history []Event, now time.Time) (*job, 
 
 // carry is the record that says all of a live job again.
 func (b *job) carry() *record {
-	c := &carried{runs: b.runs, failures: b.failures, crashes: b.crashes, events: b.events}
+	c := &carried{due: b.due, runs: b.runs, failures: b.failures, crashes: b.crashes, events: b.events}
 	if b.more != nil {
-		c.checkpoint = b.checkpoint
+		c.checkpoint, c.history = b.checkpoint, b.history
 		if len(b.attempts) > 0 {
 			var err error
 			if c.attempts, err = json.Marshal(b.attempts); err != nil {

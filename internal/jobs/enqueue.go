@@ -297,7 +297,7 @@ func (j *Jobs) adopt(b *job) {
 		j.uniques[b.Unique] = b
 	}
 	if b.Idempotency != "" {
-		j.keys[b.Idempotency] = keyUse{b.ID, b.BodyHash, b.Created}
+		j.keys[b.Idempotency] = keyUse{id: b.ID, hash: b.BodyHash, at: b.Created, seq: b.seq}
 	}
 	for _, id := range b.After {
 		if j.live[id] != nil {

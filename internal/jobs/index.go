@@ -19,7 +19,8 @@ import (
 )
 
 // index is a projection of the journal in SQLite, for lists and for jobs that have ended. It is written behind the commits, and synced
-// by nobody: after a crash it is brought up to date from the journal.
+// by nobody: after a crash of the process it is brought up to date from the journal. After one of the machine nobody knows which of its
+// pages reached the disk, and it is made anew.
 type index struct {
 	db      *sql.DB
 	path    string
@@ -91,7 +92,27 @@ func (x *index) open() error {
 	if x.event, err = db.Prepare("INSERT OR REPLACE INTO events VALUES (?,?,?,?,?)"); err != nil {
 		return err
 	}
-	x.refer, err = db.Prepare("INSERT OR IGNORE INTO blobs VALUES (?,?)")
+	if x.refer, err = db.Prepare("INSERT OR IGNORE INTO blobs VALUES (?,?)"); err != nil {
+		return err
+	}
+	return x.trusted()
+}
+
+// trusted tells whether the machine runs since the index was written last, or the index was closed, and notes the boot it is written in.
+func (x *index) trusted() error {
+	if _, err := x.db.Exec("CREATE TABLE IF NOT EXISTS boot (id TEXT)"); err != nil {
+		return err
+	}
+	var before string
+	now := bootID()
+	err := x.db.QueryRow("SELECT id FROM boot").Scan(&before)
+	if errors.Is(err, sql.ErrNoRows) {
+		_, err = x.db.Exec("INSERT INTO boot VALUES (?)", now)
+		return err
+	}
+	if err == nil && (before == "" || before != now) {
+		err = errors.New("the machine may have stopped without writing it")
+	}
 	return err
 }
 
@@ -110,7 +131,20 @@ func (x *index) reset() error {
 	return x.open()
 }
 
-func (x *index) close() error { return x.db.Close() }
+// close syncs the index, so that the next boot can trust it.
+func (x *index) close() error {
+	ctx := context.Background()
+	conn, err := x.db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, x.db.Close())
+	}
+	for _, statement := range []string{"PRAGMA synchronous = FULL", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM boot", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err = conn.ExecContext(ctx, statement); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, conn.Close(), x.db.Close())
+}
 
 // applied is the journal sequence up to which the index is complete.
 func (x *index) applied() (seq uint64, err error) {
@@ -124,6 +158,7 @@ type row struct {
 	id          ID
 	state       State
 	attempts    []Attempt
+	due         time.Time
 	runs        uint32
 	lastEvent   uint32
 	events      []Event
@@ -138,6 +173,7 @@ type doc struct {
 	Worker   string          `json:"w"`
 	Started  int64           `json:"s"`
 	RunAt    int64           `json:"at,omitempty"`
+	Due      int64           `json:"due,omitempty"`
 	Runs     uint32          `json:"r"`
 	Events   uint32          `json:"e"`
 	Tags     []string        `json:"tags,omitempty"`
@@ -149,7 +185,7 @@ type doc struct {
 
 // rowOf copies a job. Called under Jobs.mu.
 func rowOf(b *job) row {
-	r := row{Info: infoOf(b), id: b.ID, state: b.seen(), runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
+	r := row{Info: infoOf(b), id: b.ID, state: b.seen(), due: b.due, runs: b.runs, lastEvent: b.events, seq: b.seq, endSeq: b.endSeq}
 	if b.more != nil {
 		r.attempts, r.blobs = b.attempts, b.blobs
 		if b.seen().Terminal() && !b.plain() {
@@ -161,11 +197,11 @@ func rowOf(b *job) row {
 
 // doc encodes the column of that name. A plain job is written by hand: this is done for every job.
 func (r *row) doc(priority Priority) ([]byte, error) {
-	if r.Tags == nil && r.Parent == "" && r.Progress == nil && r.Error == "" && r.attempts == nil {
+	if r.Tags == nil && r.Parent == "" && r.Progress == nil && r.Error == "" && r.attempts == nil && r.due.IsZero() {
 		return fmt.Appendf(nil, `{"p":%d,"a":%d,"w":%q,"s":%d,"at":%d,"r":%d,"e":%d}`,
 			priority, r.Attempt, r.Worker, nanos(r.Started), nanos(r.RunAt), r.runs, r.lastEvent), nil
 	}
-	return json.Marshal(doc{Priority: priority, Attempt: r.Attempt, Worker: r.Worker, Started: nanos(r.Started), RunAt: nanos(r.RunAt), Runs: r.runs,
+	return json.Marshal(doc{Priority: priority, Attempt: r.Attempt, Worker: r.Worker, Started: nanos(r.Started), RunAt: nanos(r.RunAt), Due: nanos(r.due), Runs: r.runs,
 		Events: r.lastEvent, Tags: r.Tags, Parent: r.Parent, Progress: r.Progress, Error: r.Error, Attempts: r.attempts})
 }
 
@@ -237,7 +273,7 @@ func scanRow(scan func(...any) error) (row, error) {
 	r.State, r.Priority = r.state.String(), d.Priority.String()
 	r.Attempt, r.Worker, r.Tags, r.Parent, r.Progress, r.Error = d.Attempt, d.Worker, d.Tags, d.Parent, d.Progress, d.Error
 	r.Created, r.Finished, r.Started, r.RunAt = fromStored(created), fromStored(finished), fromStored(d.Started), fromStored(d.RunAt)
-	r.attempts, r.runs, r.lastEvent = d.Attempts, d.Runs, d.Events
+	r.due, r.attempts, r.runs, r.lastEvent = fromStored(d.Due), d.Attempts, d.Runs, d.Events
 	if err := setID(&r.id, id); err != nil {
 		return r, err
 	}

@@ -57,6 +57,7 @@ func (j *Jobs) flush() {
 		if err := j.index.write(context.Background(), rows, seq); err != nil {
 			j.log.Error("job index", "error", err)
 			j.Metrics.indexErrors.Inc()
+			j.retouch(part, changed)
 			return
 		}
 		fault.Point("index.written")
@@ -67,6 +68,18 @@ func (j *Jobs) flush() {
 			}
 		}
 		j.mu.Unlock()
+	}
+}
+
+// retouch marks jobs again that could not be written: until they are, the index is not complete up to any later sequence.
+func (j *Jobs) retouch(lists ...[]*job) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, list := range lists {
+		for _, b := range list {
+			b.dirty = false
+			j.touch(b)
+		}
 	}
 }
 

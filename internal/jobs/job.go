@@ -13,16 +13,17 @@ type job struct {
 	*Spec
 	seq      uint64 // journal message of its enqueue or carry record; 0 until committed
 	state    State
-	before   State  // the state before the end, shown until the end is committed
-	ending   bool   // the end is recorded and waits for its commit; state is the terminal one already
-	runs     uint32 // starts; the fencing number of the current or last run
-	failures uint32 // runs that failed or timed out since the job began or was retried by hand
-	crashes  uint32 // runs that killed their worker, likewise
-	events   uint32 // number of the last event
-	visible  uint32 // number of the last committed event
-	run      *run   // while running
-	turn     *turn  // while ready and in line
-	slot     int    // index in the timers, -1 if none
+	before   State     // the state before the end, shown until the end is committed
+	ending   bool      // the end is recorded and waits for its commit; state is the terminal one already
+	runs     uint32    // starts; the fencing number of the current or last run
+	failures uint32    // runs that failed or timed out since the job began or was retried by hand
+	crashes  uint32    // runs that killed their worker, likewise
+	due      time.Time // RunAt as it was asked for; a retry changes RunAt
+	events   uint32    // number of the last event
+	visible  uint32    // number of the last committed event
+	run      *run      // while running
+	turn     *turn     // while ready and in line
+	slot     int       // index in the timers, -1 if none
 	wake     time.Time
 	readyAt  time.Time
 	started  time.Time // of the last run
@@ -61,16 +62,18 @@ func (b *job) extra() *more {
 	return b.more
 }
 
-// Event is one entry of a job's history. Numbers count from 1 without gaps and survive restarts.
-type Event struct {
-	N    uint32
-	At   time.Time
-	Kind string // state, progress, log, chunk
-	Data []byte // JSON
+// told is how many bytes the history takes.
+func (b *job) told() (size int) {
+	if b.more != nil {
+		for i := range b.history {
+			size += len(b.history[i].Data) + 32
+		}
+	}
+	return size
 }
 
 func newJob(spec *Spec) *job {
-	b := &job{Spec: spec, slot: -1, state: Waiting}
+	b := &job{Spec: spec, due: spec.RunAt, slot: -1, state: Waiting}
 	b.refer(spec.Args)
 	return b
 }

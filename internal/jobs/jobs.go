@@ -71,6 +71,7 @@ type keyUse struct {
 	id   ID
 	hash uint64
 	at   time.Time
+	seq  uint64 // journal message that tells it, or one before; 0 until committed
 }
 
 // Open reads the journal of this node and begins to accept jobs. Jobs run once SetPool was called.

@@ -49,8 +49,10 @@ type record struct {
 type carried struct {
 	runs, failures, crashes uint32
 	events                  uint32
+	due                     time.Time
 	checkpoint              []byte
-	attempts                []byte // JSON of the attempts so far
+	attempts                []byte  // JSON of the attempts so far
+	history                 []Event // but the first
 }
 
 const (
@@ -71,6 +73,8 @@ const (
 	wireCheckpoint
 	wireAttempts
 	wireWorker
+	wireDue
+	wireEvent
 )
 
 // appendRecord writes length, kind and fields.
@@ -109,6 +113,10 @@ func appendRecord(b []byte, r *record) []byte {
 		b = appendUint(b, wireEvents, uint64(c.events))
 		b = appendBytes(b, wireCheckpoint, c.checkpoint)
 		b = appendBytes(b, wireAttempts, c.attempts)
+		b = appendTime(b, wireDue, c.due)
+		for i := range c.history {
+			b = appendBytes(b, wireEvent, c.history[i].append(nil))
+		}
 	}
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
 	return b
@@ -176,6 +184,12 @@ func parseRecord(k kind, fields []byte) (record, error) {
 			c.checkpoint = raw
 		case wireAttempts:
 			c.attempts = raw
+		case wireDue:
+			c.due = fromNanos(v)
+		case wireEvent:
+			var e Event
+			e, err = parseEvent(raw)
+			c.history = append(c.history, e)
 		}
 		return err
 	})

@@ -71,20 +71,20 @@ func (r *replayer) record(seq uint64, at time.Time, c *record) error {
 		j.cronRan(c.name, c.at)
 		return nil
 	case recKey:
-		j.keys[c.name] = keyUse{c.id, c.hash, c.at}
+		j.keys[c.name] = keyUse{id: c.id, hash: c.hash, at: c.at, seq: seq}
 		return nil
 	}
 	b := j.live[c.id]
 	if b == nil {
 		return nil // its enqueue was trimmed: the job ended long ago
 	}
-	r.apply(b, seq, at, c)
+	err := r.apply(b, seq, at, c)
 	b.visible = b.events
-	return nil
+	return err
 }
 
 // apply changes one live job as the record says.
-func (r *replayer) apply(b *job, seq uint64, at time.Time, c *record) {
+func (r *replayer) apply(b *job, seq uint64, at time.Time, c *record) error {
 	j := r.j
 	switch c.kind {
 	case recStart:
@@ -119,12 +119,13 @@ func (r *replayer) apply(b *job, seq uint64, at time.Time, c *record) {
 	case recCheckpoint:
 		b.extra().checkpoint = bytes.Clone(c.body)
 	case recEnd:
-		r.end(b, seq, at, c)
+		return r.end(b, seq, at, c)
 	}
+	return nil
 }
 
 // end takes an ended job out of the state. The index learns of it unless it knows.
-func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) {
+func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) error {
 	j := r.j
 	if c.attempt != nil {
 		b.blame(*c.attempt)
@@ -151,11 +152,12 @@ func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) {
 		r.rows = append(r.rows, rowOf(b))
 		if len(r.rows) >= 5000 {
 			if err := j.index.write(context.Background(), r.rows, 0); err != nil {
-				j.log.Warn("job index", "error", err)
+				return fmt.Errorf("job index: %w", err)
 			}
 			r.rows = r.rows[:0]
 		}
 	}
+	return nil
 }
 
 // carry replaces a job by what was carried over a trim, or begins an ended one anew.
@@ -169,7 +171,10 @@ func (r *replayer) carry(seq uint64, c *record) error {
 	}
 	b := newJob(c.spec)
 	k := c.carried
-	b.seq, b.runs, b.failures, b.crashes, b.events, b.visible = seq, k.runs, k.failures, k.crashes, k.events, k.events
+	b.seq, b.due, b.runs, b.failures, b.crashes, b.events, b.visible = seq, k.due, k.runs, k.failures, k.crashes, k.events, k.events
+	if k.history != nil {
+		b.extra().history = k.history
+	}
 	if k.checkpoint != nil {
 		b.extra().checkpoint = bytes.Clone(k.checkpoint)
 	}
@@ -198,7 +203,17 @@ func (j *Jobs) resume(now time.Time) {
 		if len(b.After) > 0 {
 			j.rejoin(b, now)
 		}
+		j.rehold(b)
 		j.settle(b, now)
+	}
+}
+
+// rehold gives a key back to the job that had it: one that was running, or that waits for its next attempt while the others of a key
+// that admits one at a time wait for it.
+func (j *Jobs) rehold(b *job) {
+	q := j.queue(b.Queue)
+	if b.Policy.Value().KeyLimit == 1 && q.keys[b.Key] == nil && (b.state == Running || b.failures+b.crashes > 0) {
+		q.hold(b)
 	}
 }
 

@@ -15,6 +15,12 @@ import (
 // retainEvery is how often ended jobs are removed and the journal is trimmed.
 const retainEvery = 10 * time.Second
 
+// carryHistory is the largest history, in bytes, of a job that is written again; one with more holds back the journal until it ends.
+const carryHistory = 256 << 10
+
+// carryKeys is how many idempotency keys are written at once.
+const carryKeys = 1000
+
 // carryLag is how many journal messages a live job may hold back before it is written again at the end.
 const carryLag = 1000
 
@@ -120,7 +126,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 		if b.seq == 0 {
 			continue
 		}
-		if b.seq+carryLag < floor && b.Args != nil && !b.ending {
+		if b.seq+carryLag < floor && b.Args != nil && !b.ending && b.told() <= carryHistory {
 			if err := j.journal.append([]ticket{{kind: recCarry, job: b}}, b.carry()); err != nil {
 				j.mu.Unlock()
 				return err
@@ -129,12 +135,19 @@ func (j *Jobs) trim(ctx context.Context) error {
 		lowest = min(lowest, b.seq)
 	}
 	trimming := lowest > j.trimmed+carryLag/4
+	wait := &receipt{done: make(chan struct{})}
 	if trimming {
-		err = j.carryState()
+		err = j.carryState(lowest, wait)
 	}
+	waiting := wait.left > 0
 	j.mu.Unlock()
 	if err != nil || !trimming {
 		return err
+	}
+	if waiting {
+		if err := j.await(ctx, wait.done); err != nil {
+			return err
+		}
 	}
 	fault.Point("trim.purging")
 	if err := j.stream.Purge(ctx, jetstream.WithPurgeSequence(lowest)); err != nil {
@@ -144,9 +157,19 @@ func (j *Jobs) trim(ctx context.Context) error {
 	return nil
 }
 
-// carryState writes again what is not about a job: paused queues, schedules, idempotency keys.
-func (j *Jobs) carryState() error {
+// carryState writes again what is not about a job and told below the message lowest: paused queues, schedules, idempotency keys. The
+// journal must not be trimmed before that is committed.
+func (j *Jobs) carryState(lowest uint64, wait *receipt) error {
 	var records []*record
+	write := func() error {
+		if len(records) == 0 {
+			return nil
+		}
+		wait.left++
+		err := j.journal.append([]ticket{{kind: recKey, waiter: wait}}, records...)
+		records = records[:0]
+		return err
+	}
 	for name, q := range j.queues {
 		if q.paused {
 			records = append(records, &record{kind: recQueue, name: name, paused: true})
@@ -156,7 +179,17 @@ func (j *Jobs) carryState() error {
 		records = append(records, &record{kind: recCron, name: name, at: c.last})
 	}
 	for key, use := range j.keys {
+		if use.seq == 0 || use.seq >= lowest {
+			continue
+		}
 		records = append(records, &record{kind: recKey, name: key, id: use.id, hash: use.hash, at: use.at})
+		use.seq = j.committedSeq + 1 // that of the record is not below
+		j.keys[key] = use
+		if len(records) == carryKeys {
+			if err := write(); err != nil {
+				return err
+			}
+		}
 	}
-	return j.journal.append(nil, records...)
+	return write()
 }

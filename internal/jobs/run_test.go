@@ -77,6 +77,13 @@ def ordered(job: hr.Job, tenant: str, n: int, fail: bool = False) -> int:
     mark("ordered-" + tenant, n)
     return n
 
+@app.job(key="tenant", key_limit=1)
+def waits(job: hr.Job, tenant: str, n: int, fail: bool = False) -> int:
+    if fail and job.attempt == 1:
+        raise ValueError("first time")
+    mark("ordered-" + tenant, n)
+    return n
+
 @app.job(unique="args")
 def once(x: int) -> int:
     return x

@@ -154,6 +154,10 @@ func (j *Jobs) commit(t *ticket, seq uint64, now time.Time) {
 	switch t.kind {
 	case recEnqueue:
 		b.seq = seq
+		if use, ok := j.keys[b.Idempotency]; ok && use.id == b.ID {
+			use.seq = seq
+			j.keys[b.Idempotency] = use
+		}
 		j.commitEnqueue(b, now)
 	case recCarry:
 		b.seq = seq

@@ -37,7 +37,7 @@ func (j *Jobs) Watch(ctx context.Context, id ID, n uint32, f func(Event) error) 
 	j.mu.Unlock()
 	defer j.unwatch(b, w)
 	if n == 0 {
-		if err := f(firstEvent(b.Created, b.RunAt)); err != nil {
+		if err := f(firstEvent(b.Created, b.due)); err != nil {
 			return err
 		}
 		n = 1
@@ -63,10 +63,11 @@ func (j *Jobs) Watch(ctx context.Context, id ID, n uint32, f func(Event) error) 
 	}
 }
 
-func firstEvent(created, runAt time.Time) Event {
+// firstEvent is not stored: it follows from when the job was created and when it was to run.
+func firstEvent(created, due time.Time) Event {
 	e := stateEvent{State: "ready"}
-	if runAt.After(created) {
-		e.State, e.RunAt = "scheduled", runAt.UTC()
+	if due.After(created) {
+		e.State, e.RunAt = "scheduled", due.UTC()
 	}
 	return Event{N: 1, At: created, Kind: "state", Data: e.json()}
 }
@@ -99,7 +100,7 @@ func (j *Jobs) past(id ID, n uint32, f func(Event) error) error {
 	j.mu.Lock()
 	var events []Event
 	if b := j.recent[id]; b != nil {
-		events = append(append(events, firstEvent(b.Created, time.Time{})), b.history...)
+		events = append(append(events, firstEvent(b.Created, b.due)), b.history...)
 		j.mu.Unlock()
 	} else {
 		j.mu.Unlock()
@@ -107,7 +108,7 @@ func (j *Jobs) past(id ID, n uint32, f func(Event) error) error {
 		if err != nil {
 			return err
 		}
-		events = append(events, firstEvent(r.Created, time.Time{}))
+		events = append(events, firstEvent(r.Created, r.due))
 		stored, err := j.index.history(id, 0)
 		if err != nil {
 			return err
