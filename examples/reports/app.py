@@ -133,7 +133,7 @@ def read(job: hr.Job, path: Path) -> table.Profile:
                 continue
             profile.add(chunk)
             job.progress(round(80 * file.tell() / size, 1), 100, f"read {profile.rows:,} rows")
-            if time.monotonic() - stored > 1:
+            if time.monotonic() - stored > 0.5:
                 job.checkpoint(dataclasses.asdict(profile))
                 stored = time.monotonic()
     if not profile.rows:
@@ -157,7 +157,7 @@ def describe(column: table.Column, top: int) -> Figures:
 
 def number(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e15:
-        return f"{value:,.0f}" if value == int(value) or abs(value) >= 1e6 else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4f}"
+        return f"{value:,.0f}" if value == int(value) or abs(value) >= 1e5 else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4f}"
     return f"{value:.3e}"
 
 
@@ -169,11 +169,11 @@ def sections(figures: list[Figures]) -> list[document.Section]:
     if numeric:
         made.append(document.Section("Numbers and times", ["Column", "Values", "Missing", "Lowest", "Median", "Mean", "Highest", "Deviation"], [
             [one.name, f"{one.count:,}", f"{one.missing:,}", one.low, one.median, one.mean, one.high, one.deviation] for one in numeric
-        ], [0.2, 0.12, 0.1, 0.12, 0.12, 0.12, 0.12, 0.1]))
+        ], [0.18, 0.11, 0.1, 0.12, 0.12, 0.12, 0.12, 0.13]))
     if written:
         made.append(document.Section("Texts", ["Column", "Values", "Missing", "Different", "Most frequent"], [
             [one.name, f"{one.count:,}", f"{one.missing:,}", one.distinct, ", ".join(plots.shorten(word, 30) for word, _ in one.top[:3])] for one in written
-        ], [0.26, 0.12, 0.1, 0.12, 0.4]))
+        ], [0.26, 0.12, 0.1, 0.12, 0.4], left=(0, 4)))
     return made
 
 

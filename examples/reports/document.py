@@ -38,28 +38,30 @@ _HEAD_RIGHT = ParagraphStyle("head right", parent=_HEAD, alignment=2)
 
 @dataclass
 class Section:
-    """A heading and a table under it; the first column is text, the others are numbers."""
+    """A heading and a table under it; numbers stand on the right."""
 
     heading: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     widths: Sequence[float]  # shares of the page
+    left: Sequence[int] = (0,)  # columns of text
 
 
 def write(path: Path, title: str, lead: str, sections: Sequence[Section], plots: Sequence[Plot]) -> None:
     document = SimpleDocTemplate(str(path), pagesize=A4, leftMargin=18 * mm, rightMargin=18 * mm, topMargin=18 * mm, bottomMargin=18 * mm,
                                  title=title, subject=lead, creator="headrace example: reports")
+    width = document.width - 12  # the frame has a margin of 6 points
     story: list[Any] = [Paragraph(escape(title), _TITLE), Paragraph(escape(lead), _TEXT)]
     for section in sections:
-        story += [Paragraph(escape(section.heading), _HEADING), _table(section, document.width)]
+        story += [Paragraph(escape(section.heading), _HEADING), _table(section, width)]
     for group, found in groupby(plots, key=lambda plot: plot.group):
-        story.append(KeepTogether([Paragraph(escape(group), _HEADING), _pictures(list(found), document.width)]))
+        story.append(KeepTogether([Paragraph(escape(group), _HEADING), _pictures(list(found), width)]))
     document.build(story, onFirstPage=_foot, onLaterPages=_foot)
 
 
 def _table(section: Section, width: float) -> Table:
     def line(texts: Sequence[str], left: ParagraphStyle, right: ParagraphStyle) -> list[Paragraph]:
-        return [Paragraph(escape(text), right if at else left) for at, text in enumerate(texts)]
+        return [Paragraph(escape(text), left if at in section.left else right) for at, text in enumerate(texts)]
 
     rows = [line(section.head, _HEAD, _HEAD_RIGHT), *(line(row, _CELL, _CELL_RIGHT) for row in section.rows)]
     return Table(rows, colWidths=[share * width for share in section.widths], repeatRows=1, style=TableStyle([

@@ -29,7 +29,7 @@ def package(name: str) -> Path:
         return folder
     MODULES.mkdir(parents=True, exist_ok=True)
     told = subprocess.run(["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(MODULES), f"{name}@{wanted['version']}"],
-                          check=True, capture_output=True, text=True)
+                          check=True, stdout=subprocess.PIPE, text=True)
     archive = MODULES / told.stdout.split()[-1]
     digest = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != wanted["integrity"]:

@@ -128,6 +128,17 @@ describe('reports', { timeout: 240_000 }, () => {
     assert.match(facts, /read by an earlier attempt/)
   })
 
+  test('headrace is killed and started again, and the page goes on by itself', async t => {
+    const page = await visit(t)
+    await page.setInputFiles('#file', long)
+    await page.waitForFunction(() => Number(document.getElementById('bar').getAttribute('aria-valuenow')) >= 45 && document.getElementById('note').textContent.startsWith('read'))
+    await server.restart()
+    await page.locator('#result-title').waitFor()
+    const facts = await page.locator('.facts').textContent()
+    assert.match(facts, /3,000,000/)
+    assert.match(facts, /read by an earlier attempt/)
+  })
+
   test('cancel ends the work', async t => {
     const page = await visit(t)
     await page.locator('[data-sample=flights-3m]').click()

@@ -12,17 +12,38 @@ const binary = process.env.HEADRACE_BIN ?? join(root, 'build/headrace')
 
 export async function startServer() {
   const folder = mkdtempSync(join(tmpdir(), 'headrace-browser-'))
+  try {
+    const server = { ...await run(folder, '127.0.0.1:0', '127.0.0.1:0') }
+    return Object.assign(server, {
+      // killed as by a power cut, and started again on the same addresses and data
+      async restart() {
+        await server.end('SIGKILL')
+        Object.assign(server, await run(folder, new URL(server.public).host, new URL(server.admin).host))
+      },
+      async stop() {
+        await server.end('SIGTERM')
+        rmSync(folder, { recursive: true, force: true })
+      },
+    })
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function run(folder, door, admin) {
   const config = join(folder, 'headrace.yaml')
   writeFileSync(config, `
 app: ${join(example, 'app.py')}
 engine: {data: ${join(folder, 'data')}}
-server: {listen: "127.0.0.1:0"}
-admin: {listen: "127.0.0.1:0"}
+server: {listen: "${door}"}
+admin: {listen: "${admin}"}
 pools: {default: {min: 1, max: 2}}
 routes: [{match: "/*", static: ${join(example, 'web')}}]
 `)
   const child = spawn(binary, ['run', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines = []
+  const addresses = {}
   const ended = new Promise(done => child.on('close', (code, signal) => done({ code, signal })))
   const told = new Promise(done => {
     for (const stream of [child.stdout, child.stderr]) {
@@ -34,7 +55,6 @@ routes: [{match: "/*", static: ${join(example, 'web')}}]
       })
     }
   })
-  const addresses = {}
   let timer
   const late = new Promise((_, fail) => { timer = setTimeout(fail, 60_000, new Error('headrace told no addresses within 60 s')) })
   try {
@@ -46,13 +66,12 @@ routes: [{match: "/*", static: ${join(example, 'web')}}]
     clearTimeout(timer)
   }
   return {
-    ...addresses, lines, pid: child.pid,
-    async stop() {
-      child.kill('SIGTERM')
+    ...addresses,
+    async end(signal) {
+      child.kill(signal)
       const forced = setTimeout(() => child.kill('SIGKILL'), 15_000)
       await ended
       clearTimeout(forced)
-      rmSync(folder, { recursive: true, force: true })
     },
   }
 }
