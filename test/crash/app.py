@@ -44,10 +44,10 @@ def nap(job: hr.Job, ref: str) -> str:
         return ref
 
 
-@app.job(key="tenant", key_limit=1, retries=5, backoff="100ms")
+@app.job(key="tenant", key_limit=1, retries=5, backoff="2s")
 def ordered(job: hr.Job, ref: str, tenant: str, n: int) -> int:
     with Run(job, ref):
-        if n % 9 == 4 and job.attempt == 1:
+        if n % 40 == 11 and job.attempt == 1:
             raise ValueError("the first attempt fails, the others of the key must wait")
         time.sleep(0.003)
         return n

@@ -98,11 +98,11 @@ func (n *node) launch(s settings) error {
 
 func (n *node) log() string { return filepath.Join(n.dir, fmt.Sprintf("headrace-%03d.log", n.starts)) }
 
-// ready waits until the node serves. It tells with false that the process ended before.
+// ready waits until the node serves, or has stopped itself at the point of its fault. It tells with false that the process ended before.
 func (n *node) ready(ctx context.Context) (bool, error) {
 	ended := false
 	err := poll(ctx, time.Minute, 2*time.Millisecond, func() bool {
-		if ended = n.ended(); ended {
+		if ended = n.ended(); ended || n.stopped() {
 			return true
 		}
 		answer, err := n.client.Get("http://" + n.admin + "/readyz")
