@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 const root = resolve(import.meta.dirname, '../..')
 export const example = join(root, 'examples/reports')
 export const screenshots = join(root, 'build/screenshots')
-const binary = process.env.HEADRACE_BIN ?? join(root, 'build/headrace')
+const binary = resolve(process.env.HEADRACE_BIN ?? join(root, 'build/headrace'))
 
 export async function startServer() {
   const folder = mkdtempSync(join(tmpdir(), 'headrace-browser-'))
@@ -32,16 +32,15 @@ export async function startServer() {
 }
 
 async function run(folder, door, admin) {
-  const config = join(folder, 'headrace.yaml')
-  writeFileSync(config, `
+  writeFileSync(join(folder, 'headrace.yaml'), `
 app: ${join(example, 'app.py')}
-engine: {data: ${join(folder, 'data')}}
+engine: {data: data}
 server: {listen: "${door}"}
 admin: {listen: "${admin}"}
 pools: {default: {min: 1, max: 2}}
 routes: [{match: "/*", static: ${join(example, 'web')}}]
 `)
-  const child = spawn(binary, ['run', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(binary, ['run', '--config', 'headrace.yaml'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   const lines = []
   const addresses = {}
   const ended = new Promise(done => child.on('close', (code, signal) => done({ code, signal })))
