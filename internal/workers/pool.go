@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,12 @@ func Open(ctx context.Context, cfg Config, host Host, log *slog.Logger) (*Pool, 
 		if p.spool, err = os.MkdirTemp("", "headrace-spool-"); err != nil {
 			return nil, problem.New("HR7004", "no spool folder: %w", err)
 		}
+	}
+	if p.spool, err = filepath.Abs(p.spool); err == nil {
+		err = os.MkdirAll(p.spool, 0o700)
+	}
+	if err != nil {
+		return nil, problem.New("HR7004", "no spool folder: %w", err)
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.starter = process.NewStarter()
