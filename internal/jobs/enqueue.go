@@ -60,6 +60,12 @@ func (j *Jobs) Enqueue(ctx context.Context, requests []Request) ([]Receipt, erro
 	if err := j.engine.Admit(); err != nil {
 		return nil, err
 	}
+	return j.store(ctx, requests)
+}
+
+// store is Enqueue without asking whether new work is taken. What a running job enqueues is part of it, and goes into the space that is kept
+// free for what runs.
+func (j *Jobs) store(ctx context.Context, requests []Request) ([]Receipt, error) {
 	receipts := make([]Receipt, len(requests))
 	specs := make([]*Spec, len(requests))
 	now := time.Now()

@@ -80,7 +80,7 @@ func (r *run) enqueue(ctx context.Context, a *ask) (any, error) {
 	if err := request.SetOptions(a.Options); err != nil {
 		return nil, err
 	}
-	receipts, err := r.jobs.Enqueue(ctx, []Request{request})
+	receipts, err := r.jobs.store(ctx, []Request{request})
 	if err != nil {
 		return nil, err
 	}

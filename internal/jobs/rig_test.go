@@ -34,11 +34,13 @@ type rig struct {
 	fns    *functions.Registry
 	jobs   *Jobs
 	pool   *workers.Pool
+
+	minFree int64 // bytes; none if negative
 }
 
 func newRig(t testing.TB, app string, change ...func(*config.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), config: config.Default()}
+	r := &rig{t: t, dir: t.TempDir(), config: config.Default(), minFree: -1}
 	r.config.Engine.Data = filepath.Join(r.dir, "data")
 	for _, c := range change {
 		c(r.config)
@@ -67,7 +69,7 @@ func (r *rig) open() {
 	r.t.Helper()
 	log := slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var err error
-	if r.engine, err = engine.Open(r.ctx(), engine.Config{Data: r.config.Engine.Data, Durability: engine.Fsync, MinFree: -1}, log); err != nil {
+	if r.engine, err = engine.Open(r.ctx(), engine.Config{Data: r.config.Engine.Data, Durability: engine.Fsync, MinFree: r.minFree}, log); err != nil {
 		r.t.Fatal(err)
 	}
 	r.fns = functions.NewRegistry()

@@ -193,3 +193,39 @@ func TestIndexOfAnotherBoot(t *testing.T) {
 	r.reopen()
 	r.wait(id, Succeeded)
 }
+
+// TestFullDiskEndsNoJob has a disk that is nearly full: new work is refused, what is there runs to its end, its children included.
+func TestFullDiskEndsNoJob(t *testing.T) {
+	r := newRig(t, testApp)
+	id := r.enqueue(Request{Function: "parent", Delay: 100 * time.Millisecond})
+	r.minFree = 1 << 60
+	r.reopen()
+	if p := r.refused(Request{Function: "add", Args: args(`{"a":1}`)}); p.Code != "HR5002" {
+		t.Errorf("problem %+v", p)
+	}
+	r.wait(id, Succeeded)
+	child, err := ParseID(strings.Trim(r.result(id), `"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wait(child, Succeeded)
+}
+
+// TestCrashedJobIsNext has a long line when a worker dies: its job had its turn and does not queue again.
+func TestCrashedJobIsNext(t *testing.T) {
+	r := newRig(t, testApp)
+	for i := range 2 {
+		r.enqueue(Request{Function: "hold", Args: args(`{"name":"h%d"}`, i)})
+	}
+	r.until("busy", func() bool { return len(r.file("held")) == 2 })
+	victim := r.enqueue(Request{Function: "suicide", Args: args(`{"times":1}`)})
+	for i := range 200 {
+		r.enqueue(Request{Function: "plain", Args: args(`{"n":%d}`, i)})
+	}
+	r.touch("go-h0")
+	r.wait(victim, Succeeded)
+	if done := len(r.file("order")); done > 100 {
+		t.Errorf("%d jobs of the line ran before it", done)
+	}
+	r.touch("go-h1")
+}

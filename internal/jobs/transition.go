@@ -66,7 +66,11 @@ func (j *Jobs) again(b *job, a *Attempt, now time.Time, delay time.Duration) {
 	j.Metrics.retried(b)
 	j.append(ticket{kind: recFail, job: b, event: n}, &record{kind: recFail, id: b.ID, run: b.runs, attempt: a, at: due})
 	b.RunAt = due
-	j.settle(b, now)
+	if delay > 0 {
+		j.settle(b, now)
+	} else {
+		j.ready(b, now, true) // it had its turn
+	}
 	j.kick()
 }
 
