@@ -19,37 +19,40 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// admitEnqueue refuses before the body is read.
-func (s *Server) admitEnqueue(r *exchange.Request) error {
-	fn, err := s.Functions.Get(string(r.Params[0]))
-	if err != nil {
+// findFunction looks the function of the path up and refuses a body that is too large for it.
+func (s *Server) findFunction(r *exchange.Request) (err error) {
+	if r.Function, err = s.Functions.Get(string(r.Params[0])); err != nil {
 		return err
 	}
-	limit := int64(s.Config.Server.MaxJSON)
+	limit := s.Config.Server.MaxJSON
 	if r.Media() == "multipart/form-data" {
-		limit = int64(s.Config.Admin.MaxBody)
+		limit = s.Config.Admin.MaxBody
 	}
-	if err := r.Fits(limit); err != nil {
-		return err
-	}
-	return s.planes.Enqueueable(fn, option(r, "queue"))
+	return r.Fits(int64(limit))
 }
 
-// option is the value of one option in the query or the headers.
-func option(r *exchange.Request, name string) string {
-	if v := r.QueryArgs().Peek(name); len(v) > 0 {
-		return string(v)
+// admitEnqueue refuses before the body is read.
+func (s *Server) admitEnqueue(r *exchange.Request) error {
+	if err := s.findFunction(r); err != nil {
+		return err
 	}
-	return string(r.Request.Header.Peek("Headrace-" + strings.ReplaceAll(name, "_", "-")))
+	queue := r.Request.Header.PeekBytes(queueHeader)
+	if len(r.URI().QueryString()) > 0 && r.QueryArgs().Has("queue") {
+		queue = r.QueryArgs().Peek("queue")
+	}
+	return s.planes.Enqueueable(r.Function, string(queue))
 }
+
+// Names of headers in the form that needs no work.
+var (
+	queueHeader    = []byte("Headrace-Queue")
+	locationHeader = []byte("Location")
+)
 
 // enqueue answers POST /v1/jobs/{function}.
 func (s *Server) enqueue(r *exchange.Request) error {
-	fn, err := s.Functions.Get(string(r.Params[0]))
-	if err != nil {
-		return err
-	}
 	var wait time.Duration
+	fn := r.Function
 	request := jobs.Request{Function: fn.Name, Trace: r.Traceparent()}
 	given, err := options(r, func(name, value string) (err error) {
 		if name != "wait" {
@@ -132,7 +135,7 @@ func (s *Server) accepted(r *exchange.Request, receipt *jobs.Receipt) {
 		b = append(b, `,"duplicate":true`...)
 	}
 	b = append(appendLinks(append(b, ','), id), '}')
-	r.Response.Header.Set("Location", "/v1/jobs/"+id)
+	r.Response.Header.SetCanonical(locationHeader, append([]byte("/v1/jobs/"), id...))
 	r.JSON(fasthttp.StatusAccepted, b)
 }
 
@@ -176,11 +179,8 @@ func (s *Server) await(r *exchange.Request, id jobs.ID, wait time.Duration) (boo
 
 // call answers POST /v1/calls/{function}.
 func (s *Server) call(r *exchange.Request) error {
-	fn, err := s.Functions.Get(string(r.Params[0]))
-	if err != nil {
-		return err
-	}
 	var timeout time.Duration
+	fn := r.Function
 	if _, err := options(r, func(name, value string) (err error) {
 		if name != "timeout" {
 			return problem.New("HR2004", "a call has no option %q", name).At(name).Hinting("the only option is timeout")
@@ -200,18 +200,10 @@ func (s *Server) call(r *exchange.Request) error {
 }
 
 func (s *Server) admitCall(r *exchange.Request) error {
-	fn, err := s.Functions.Get(string(r.Params[0]))
-	if err != nil {
+	if err := s.findFunction(r); err != nil {
 		return err
 	}
-	limit := int64(s.Config.Server.MaxJSON)
-	if r.Media() == "multipart/form-data" {
-		limit = int64(s.Config.Admin.MaxBody)
-	}
-	if err := r.Fits(limit); err != nil {
-		return err
-	}
-	return exchange.Callable(fn)
+	return exchange.Callable(r.Function)
 }
 
 // encode answers with a value that is not on a hot path.

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -16,8 +17,9 @@ import (
 // Request is one exchange. It is valid until Serve returns; only a stream that was started lives longer.
 type Request struct {
 	*fasthttp.RequestCtx
-	Route  any       // what Admit found for Serve
-	Params [8][]byte // values of the route's parameters, in their order
+	Route    any                 // what Admit found for Serve
+	Function *functions.Function // likewise; nil if the route leads to none
+	Params   [8][]byte           // values of the route's parameters, in their order
 
 	server *Server
 	span   trace.Span // nil unless spans are recorded
