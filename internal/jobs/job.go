@@ -45,6 +45,7 @@ type more struct {
 	logged     int // bytes of log, chunks and their number are bounded
 	lines      int
 	truncated  bool
+	large      bool // the result is a blob; what is recorded is a largeResult
 	watchers   []*watcher
 	starters   []chan struct{} // closed when the enqueue is committed
 	waiters    []chan struct{} // closed when the end is committed

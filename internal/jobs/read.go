@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -98,7 +100,7 @@ func (j *Jobs) Wait(ctx context.Context, id ID) (Info, error) {
 	return j.Get(id)
 }
 
-// Result returns the JSON that a succeeded job returned: the value, or a blob reference if it was large. Otherwise HR2009.
+// Result returns the JSON that a succeeded job returned; other jobs are HR2009.
 func (j *Jobs) Result(ctx context.Context, id ID) ([]byte, error) {
 	info, err := j.Get(id)
 	if err != nil {
@@ -109,8 +111,9 @@ func (j *Jobs) Result(ctx context.Context, id ID) ([]byte, error) {
 	}
 	j.mu.Lock()
 	if b := j.recent[id]; b != nil {
-		defer j.mu.Unlock()
-		return b.result, nil
+		result, large := b.result, b.more != nil && b.large
+		j.mu.Unlock()
+		return j.whole(result, large)
 	}
 	j.mu.Unlock()
 	r, err := j.index.get(id)
@@ -121,7 +124,26 @@ func (j *Jobs) Result(ctx context.Context, id ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rec.body, nil
+	return j.whole(rec.body, rec.large)
+}
+
+// whole fetches a result that was too large for the journal. It fits in memory: it came in one frame.
+func (j *Jobs) whole(recorded []byte, large bool) ([]byte, error) {
+	if !large {
+		return recorded, nil
+	}
+	var ref largeResult
+	if err := json.Unmarshal(recorded, &ref); err != nil {
+		return nil, fmt.Errorf("large result: %w", err)
+	}
+	file, info, err := j.engine.Blobs().Open(ref.Result.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	result := make([]byte, info.Size)
+	_, err = io.ReadFull(file, result)
+	return result, err
 }
 
 // Attempts returns the attempts that failed, and the last one whatever its end, oldest first.

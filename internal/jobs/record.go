@@ -41,6 +41,7 @@ type record struct {
 	name    string   // queue, cron, key
 	paused  bool
 	hash    uint64 // key
+	large   bool   // end: body refers to the blob that holds the result, and to those that the result refers to
 	carried *carried
 	events  uint32 // end, …: not stored; number of the job's event this record is
 }
@@ -75,6 +76,7 @@ const (
 	wireWorker
 	wireDue
 	wireEvent
+	wireLarge
 )
 
 // appendRecord writes length, kind and fields.
@@ -106,6 +108,7 @@ func appendRecord(b []byte, r *record) []byte {
 	b = appendString(b, wireName, r.name)
 	b = appendBool(b, wirePaused, r.paused)
 	b = appendUint(b, wireHash, r.hash)
+	b = appendBool(b, wireLarge, r.large)
 	if c := r.carried; c != nil {
 		b = appendUint(b, wireRuns, uint64(c.runs))
 		b = appendUint(b, wireFailures, uint64(c.failures))
@@ -170,6 +173,8 @@ func parseRecord(k kind, fields []byte) (record, error) {
 			r.name = string(raw)
 		case wirePaused:
 			r.paused = v != 0
+		case wireLarge:
+			r.large = v != 0
 		case wireHash:
 			r.hash = v
 		case wireRuns:

@@ -143,17 +143,29 @@ func (r *run) Done(o workers.Outcome) {
 	j.mu.Unlock()
 }
 
+// largeResult is what is recorded instead of a result that is too large for the journal. The blobs that the result refers to are
+// repeated, so that they are kept as long as it.
+type largeResult struct {
+	Result blob.Ref   `json:"result"`
+	Holds  []blob.Ref `json:"holds,omitempty"`
+}
+
 // store keeps a large result as a blob and records a reference to it.
 func (r *run) store(result []byte, o workers.Outcome) {
 	ref, err := r.jobs.engine.Blobs().Put(context.Background(), bytes.NewReader(result), blob.Meta{Type: "application/json"}, int64(len(result)))
 	if err == nil {
-		o.Result, err = json.Marshal(ref)
+		large := largeResult{Result: ref}
+		for _, d := range blobsIn(result) {
+			large.Holds = append(large.Holds, blob.Ref{Digest: d})
+		}
+		o.Result, err = json.Marshal(large)
 	}
 	if err != nil {
 		o = workers.Outcome{Ending: workers.Failed, Run: o.Run, Worker: o.Worker,
 			Error: &workers.TaskError{Kind: "error", Type: "headrace", Message: "result could not be stored: " + err.Error()}}
 	}
 	r.jobs.mu.Lock()
+	r.job.extra().large = o.Ending == workers.Succeeded
 	r.finish(o, time.Now())
 	r.jobs.mu.Unlock()
 }
