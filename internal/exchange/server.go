@@ -45,6 +45,7 @@ type Server struct {
 	listener net.Listener
 	open     atomic.Int64
 	served   chan struct{}
+	stopped  atomic.Bool
 	running  context.Context // of answers that stream; ends with Stop
 	end      context.CancelFunc
 
@@ -101,13 +102,19 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends.
+// Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends. Only the
+// first call does.
 func (s *Server) Stop(ctx context.Context) error {
 	s.end()
 	if s.listener == nil {
 		return nil
 	}
+	if s.stopped.Swap(true) {
+		<-s.served
+		return nil
+	}
 	err := s.server.ShutdownWithContext(ctx)
+	_ = s.listener.Close() // fasthttp does not know it yet if Stop follows Start at once
 	if err != nil {
 		s.mu.Lock()
 		for c := range s.conns {

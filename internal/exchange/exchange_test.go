@@ -164,6 +164,22 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
+// Stop ends a server that has hardly begun.
+func TestStopAtOnce(t *testing.T) {
+	for range 200 {
+		server := NewServer(Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: time.Second, IdleTimeout: time.Second, Log: slog.New(slog.DiscardHandler)})
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPanic(t *testing.T) {
 	server := NewServer(Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: time.Second, IdleTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
 		Admit: func(*Request) error { return nil }, Serve: func(*Request) error { panic("x") }})
