@@ -82,10 +82,10 @@ func (s *suite) killPoint(ctx context.Context, one step) (string, error) {
 
 // shorten checks and closes all that has ended, and starts headrace with a retention so short that it soon trims the journal.
 func (s *suite) shorten(ctx context.Context, one step) error {
+	s.brief.Store(true) // before, so that every job is either among those that are checked now, or closed as it is seen to end
 	if err := s.close(ctx); err != nil {
 		return err
 	}
-	s.brief.Store(true)
 	return s.restart(ctx, settings{fault: one.fault(), keep: "8s"})
 }
 

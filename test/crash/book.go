@@ -13,6 +13,8 @@ type entry struct {
 	want      string // terminal state it must reach
 	tenant    string // of an ordered job
 	n         int    // its place among those of the tenant
+	query     string // of the request that asked for it alone
+	args      string // likewise
 	id        string // once acknowledged
 	acked     time.Time
 	state     string // terminal one, once seen

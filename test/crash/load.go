@@ -109,6 +109,7 @@ func (l *load) single(ctx context.Context, r *rand.Rand, ref string) {
 
 // post asks until it is acknowledged, always under the same idempotency key.
 func (l *load) post(ctx context.Context, e *entry, query, args string) {
+	e.query, e.args = query, args
 	l.insist(ctx, "/v1/jobs/"+e.kind+query, e.ref, args, func(body []byte) error {
 		var told struct{ ID, Durability string }
 		if err := json.Unmarshal(body, &told); err != nil || told.ID == "" || told.Durability != "fsync" {
@@ -117,6 +118,18 @@ func (l *load) post(ctx context.Context, e *entry, query, args string) {
 		l.book.ack(e, told.ID)
 		return nil
 	})
+}
+
+// repeat asks again for jobs from the whole time of the load: a key holds over every kill, and over the removal of its job.
+func (l *load) repeat(ctx context.Context) {
+	const most = 200
+	list := l.book.order
+	for i := 0; i < len(list); i += 1 + len(list)/most {
+		if e := list[i]; e.args != "" {
+			l.post(ctx, e, e.query, e.args)
+			l.book.count("keys repeated at the end", 1)
+		}
+	}
 }
 
 // batch asks for many jobs at once, the last of which joins the first three.

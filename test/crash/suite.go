@@ -66,6 +66,7 @@ func (s *suite) play(ctx context.Context) error {
 	s.load.end()
 	loaded := time.Since(began)
 	if err == nil {
+		s.load.repeat(ctx)
 		err = s.settle(ctx)
 	}
 	stop()

@@ -19,6 +19,9 @@ func (s *suite) close(ctx context.Context) error {
 	if err := s.followers.again(ctx); err != nil {
 		return err
 	}
+	if err := s.memory(ctx); err != nil {
+		return err
+	}
 	s.book.mu.Lock()
 	defer s.book.mu.Unlock()
 	for _, e := range ended {
