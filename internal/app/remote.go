@@ -46,7 +46,10 @@ func (b workerBlobs) Put(r io.Reader, mediaType, name string) (string, error) {
 // pool c.Name there. data is a folder for the SDK that the binary carries and for blobs.
 func Join(ctx context.Context, address, tokenFile, data string, c workers.Config, o Options) error {
 	log, _ := observe.NewLog(o.Log, observe.LogOptions{Terminal: o.Terminal})
-	var err error
+	data, err := filepath.Abs(data)
+	if err != nil {
+		return err
+	}
 	if c.Runtime, err = extract(data); err != nil {
 		return err
 	}

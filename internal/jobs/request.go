@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/headrace/headrace/internal/engine/blob"
@@ -34,8 +36,14 @@ type replyProblem struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Request implements workers.Sink. The work is done in a goroutine of its own: a commit takes as long as the disk does.
+// Request implements workers.Sink. A child inherits the trace and the deadline of the job that enqueues it.
 func (r *run) Request(body []byte, answer func([]byte)) {
+	r.jobs.Answer(body, Request{Parent: r.job.ID, Trace: r.traced, Deadline: r.job.Expires}, answer)
+}
+
+// Answer serves what a running task asks for, from a goroutine of its own: a commit takes as long as the disk does. child is what a job
+// that the task enqueues begins with. Such a job is taken while the disk guard is closed: what runs may end.
+func (j *Jobs) Answer(body []byte, child Request, answer func([]byte)) {
 	var a ask
 	err := json.Unmarshal(body, &a)
 	if err != nil {
@@ -44,7 +52,7 @@ func (r *run) Request(body []byte, answer func([]byte)) {
 	go func() {
 		out := reply{ID: a.ID}
 		if err == nil {
-			out.OK, err = r.serve(&a)
+			out.OK, err = j.serve(&a, child)
 		}
 		if err != nil {
 			p := problem.From(err)
@@ -58,29 +66,34 @@ func (r *run) Request(body []byte, answer func([]byte)) {
 	}()
 }
 
-func (r *run) serve(a *ask) (any, error) {
+func (j *Jobs) serve(a *ask, child Request) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	switch a.Op {
 	case "enqueue":
-		return r.enqueue(ctx, a)
+		return j.enqueueChild(ctx, a, child)
 	case "blob":
-		return r.jobs.engine.Blobs().Adopt(ctx, a.Path, blob.Meta{Type: a.Type, Name: a.Name})
+		// Adopting moves the file, so it must be one that was made to be handed over.
+		spool, _ := filepath.EvalSymlinks(filepath.Join(j.engine.Data(), "spool"))
+		path, err := filepath.EvalSymlinks(a.Path)
+		if err != nil || !strings.HasPrefix(path, spool+string(filepath.Separator)) {
+			return nil, problem.New("HR6009", "%q is not below the spool folder", a.Path).Hinting("hand files over with job.blob")
+		}
+		return j.engine.Blobs().Adopt(ctx, a.Path, blob.Meta{Type: a.Type, Name: a.Name})
 	default:
-		return nil, problem.New("HR6009", "operation %q", a.Op).At(r.job.ID.String())
+		return nil, problem.New("HR6009", "operation %q", a.Op)
 	}
 }
 
-// enqueue stores a child: it inherits the trace and the deadline of its parent.
-func (r *run) enqueue(ctx context.Context, a *ask) (any, error) {
-	request := Request{Function: a.Function, Args: bytes.TrimSpace(a.Args), Parent: r.job.ID, Trace: r.traced, Deadline: r.job.Expires}
-	if len(request.Args) == 0 {
-		request.Args = []byte("{}")
+func (j *Jobs) enqueueChild(ctx context.Context, a *ask, child Request) (any, error) {
+	child.Function, child.Args = a.Function, bytes.TrimSpace(a.Args)
+	if len(child.Args) == 0 {
+		child.Args = []byte("{}")
 	}
-	if err := request.SetOptions(a.Options); err != nil {
+	if err := child.SetOptions(a.Options); err != nil {
 		return nil, err
 	}
-	receipts, err := r.jobs.store(ctx, []Request{request})
+	receipts, err := j.store(ctx, []Request{child})
 	if err != nil {
 		return nil, err
 	}
