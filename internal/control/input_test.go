@@ -61,7 +61,7 @@ func TestBadInput(t *testing.T) {
 		"malformed option":        {post(send+"?delay=soon", `{"to":"x"}`), false, "HR2004", "delay"},
 		"malformed wait":          {post(send+"?wait=10", `{"to":"x"}`), false, "HR2004", "wait"},
 		"unknown call option":     {post("/v1/calls/answer?delay=1s", `{}`), false, "HR2004", "delay"},
-		"wrong media type":        {post(send, `to=x`, "Content-Type: application/x-www-form-urlencoded\r\n"), false, "HR1008", ""},
+		"wrong media type":        {post(send, `to=x`, "Content-Type: text/plain\r\n"), false, "HR1008", ""},
 		"compressed":              {post(send, `{}`, "Content-Encoding: gzip\r\n"), false, "HR1008", ""},
 		"too many jobs":           {post(many, `[{"function":"noop"},{"function":"noop"},{"function":"noop"},{"function":"noop"}]`), false, "HR1003", ""},
 		"announced too large":     {head("POST", send, 100_001) + "{", false, "HR1003", ""}, // no more than this of the body is sent

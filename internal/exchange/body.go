@@ -144,10 +144,10 @@ func (r *Request) Media() string {
 	return strings.ToLower(strings.TrimSpace(media))
 }
 
-// IsJSON tells whether the body says that it is JSON, or nothing at all.
+// IsJSON tells whether the body says that it is JSON, or nothing at all. What curl -d says counts as nothing.
 func (r *Request) IsJSON() bool {
 	switch media := r.Media(); media {
-	case "", "application/json":
+	case "", "application/json", "application/x-www-form-urlencoded":
 		return true
 	default:
 		return strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/headrace/headrace/internal/engine/blob"
-	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/problem"
@@ -224,64 +222,7 @@ func (c *call) Done(outcome workers.Outcome) {
 	c.done <- struct{}{}
 }
 
-// Request implements workers.Sink: a call may store blobs and enqueue jobs. It is answered from a goroutine of its own, because both
-// wait for the disk.
+// Request implements workers.Sink: a call may store blobs and enqueue jobs.
 func (c *call) Request(body []byte, reply func([]byte)) {
-	var ask struct {
-		ID       uint32          `json:"id"`
-		Op       string          `json:"op"`
-		Function string          `json:"function"`
-		Args     json.RawMessage `json:"args"`
-		Options  json.RawMessage `json:"options"`
-		Path     string          `json:"path"`
-		Type     string          `json:"type"`
-		Name     string          `json:"name"`
-	}
-	err := json.Unmarshal(body, &ask)
-	planes := c.planes
-	go func() {
-		var answer []byte
-		switch {
-		case err != nil:
-			err = problem.New("HR6001", "request of a worker: %w", err)
-		case ask.Op == "blob":
-			var ref blob.Ref
-			if ref, err = planes.Engine.Blobs().Adopt(context.Background(), ask.Path, blob.Meta{Type: ask.Type, Name: ask.Name}); err == nil {
-				answer = appendRef(nil, ref)
-			}
-		case ask.Op == "enqueue":
-			answer, err = planes.child(jobs.Request{Function: ask.Function, Args: ask.Args}, ask.Options)
-		default:
-			err = problem.New("HR6009", "operation %q", ask.Op)
-		}
-		b := strconv.AppendUint([]byte(`{"id":`), uint64(ask.ID), 10)
-		if err != nil {
-			p := problem.From(err)
-			b = strictjson.AppendText(append(append(append(b, `,"error":{"code":"`...), p.Code...), `","message":`...), p.What)
-			b = append(strictjson.AppendText(append(b, `,"hint":`...), p.Hint), "}}"...)
-		} else {
-			b = append(append(append(b, `,"ok":`...), answer...), '}')
-		}
-		reply(b)
-	}()
-}
-
-// child stores a job that a call asked for.
-func (p *Planes) child(request jobs.Request, options []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if len(request.Args) == 0 {
-		request.Args = []byte("{}")
-	}
-	if err := request.SetOptions(options); err != nil {
-		return nil, err
-	}
-	receipts, err := p.Jobs.Enqueue(ctx, []jobs.Request{request})
-	if err == nil {
-		err = receipts[0].Err
-	}
-	if err != nil {
-		return nil, err
-	}
-	return []byte(`{"id":"` + receipts[0].ID.String() + `"}`), nil
+	c.planes.Jobs.Answer(body, jobs.Request{}, reply)
 }

@@ -53,7 +53,8 @@ type Jobs struct {
 	replaying  bool
 	dirty      []*job // changed since the last round of the indexer
 	young      []*job // changed before it, kept back because they may end soon
-	closing    bool
+	closing    bool // no job starts any more
+	stopped    bool
 
 	committedSeq uint64 // journal sequence of the last commit
 	trimmed      uint64 // journal sequence below which it was purged; owned by the retention loop
@@ -141,9 +142,10 @@ func (j *Jobs) SetPool(pool *workers.Pool) {
 // Stop ends the plane: no job starts any more, what runs is expected to have been drained by its pool. Everything recorded is
 // committed when it returns nil.
 func (j *Jobs) Stop(ctx context.Context) error {
+	j.Quiesce()
 	j.mu.Lock()
-	first := !j.closing
-	j.closing = true
+	first := !j.stopped
+	j.stopped = true
 	j.mu.Unlock()
 	err := j.journal.stop(ctx)
 	if first {
