@@ -59,7 +59,7 @@ func (a *app) initialise(language, folder string) error {
 		steps += "  cd " + folder + "\n"
 	}
 	steps += `  headrace dev
-  curl localhost:8080/hello --json '{"name": "you"}'
+  curl localhost:8080/hello -d '{"name": "you"}'
   headrace job enqueue count '{"to": 10}'
 `
 	_, err = fmt.Fprint(a.Stderr, steps)
