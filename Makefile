@@ -51,7 +51,7 @@ test/cross: ## Compile for the other platforms
 test/demo: $(BIN) $(DEMO_VENV)/.done ## The demo: its functions, and a browser from upload to PDF
 	test/browser/setup
 	cd examples/reports && .venv/bin/python prepare.py
-	cd examples/reports && .venv/bin/python -m pytest -q tests
+	cd examples/reports && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
 	cd test/browser && npm test
 
 .PHONY: test/crash
@@ -78,4 +78,4 @@ $(VENV)/.done: sdk/python/pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf $(BUILD) $(DEMO_VENV)
+	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data test/browser/node_modules
