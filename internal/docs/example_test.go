@@ -117,6 +117,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	cmd.Stderr = cmd.Stdout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what an example leaves in the background goes with the shell
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,11 +133,10 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(func() {
 		_ = in.Close()
 		s.stop()
-		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		for range s.lines {
 		}
 		_ = cmd.Wait()
-		kill.Stop()
 	})
 	return s
 }
