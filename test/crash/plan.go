@@ -47,11 +47,13 @@ type plan struct {
 	steps []step
 }
 
-// others are the steps that do not end headrace at a point.
+// others are the steps that do not end headrace at a point. The first ones come first, so that a run of ten kills has them.
 var others = []string{
-	"worker-kill", "zygote-kill", "power-cut", "worker-oom", "kill", "worker-stop", "stop-point", "disk-full", "worker-kill", "power-cut",
+	"worker-kill", "zygote-kill", "power-cut", "worker-oom", "disk-full", "kill", "worker-stop", "stop-point", "worker-kill", "power-cut",
 	"kill-start", "stop", "drain", "disk-guard", "worker-pause",
 }
+
+const firstOthers = 5
 
 // frequent are the largest counts at which a point is awaited, about two seconds of load; others happen rarely.
 var frequent = map[string]int{
@@ -65,9 +67,9 @@ var slow = map[string]bool{"disk-full": true, "disk-guard": true}
 func newPlan(kills int, seed uint64, quick bool, only string) *plan {
 	p := &plan{seed: seed, quick: quick}
 	random := rand.New(rand.NewPCG(seed, 1))
-	points := deck(random, fault.Points)
-	rest := deck(random, others)
-	slowly := 0 // in short runs one slow step is enough
+	points := deck(random, fault.Points, 0)
+	rest := deck(random, others, firstOthers)
+	slowly := 0 // in short runs two slow steps are enough
 	for len(p.steps) < kills {
 		s := step{name: "kill-point", after: time.Duration(200+random.IntN(800)) * time.Millisecond,
 			hold: time.Duration(100+random.IntN(1500)) * time.Millisecond, cut: random.Float64(), dice: random.IntN(1000)}
@@ -95,7 +97,7 @@ func newPlan(kills int, seed uint64, quick bool, only string) *plan {
 			}
 		}
 		if only == "" && (slow[s.name] || s.point == "trim.purging") {
-			if slowly++; quick || kills <= 20 && slowly > 1 {
+			if slowly++; quick || kills <= 20 && slowly > 2 {
 				continue
 			}
 		}
@@ -107,9 +109,12 @@ func newPlan(kills int, seed uint64, quick bool, only string) *plan {
 	return p
 }
 
-// deck deals the names in random order, all of them before any a second time.
-func deck(random *rand.Rand, names []string) func() string {
-	var left []int
+// deck deals the names in random order, all of them before any a second time, and in the first round the first ones first.
+func deck(random *rand.Rand, names []string, first int) func() string {
+	left := random.Perm(first)
+	for _, i := range random.Perm(len(names) - first) {
+		left = append(left, first+i)
+	}
 	return func() string {
 		if len(left) == 0 {
 			left = random.Perm(len(names))

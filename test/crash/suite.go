@@ -206,8 +206,9 @@ func (s *suite) look(ctx context.Context, e *entry) bool {
 	case err != nil || status == http.StatusServiceUnavailable:
 		return false
 	case status == http.StatusOK:
+		first := e.state == ""
 		s.book.seen(e, told.State, told.Finished)
-		if e.state != "" && s.brief.Load() {
+		if first && e.state != "" && s.brief.Load() {
 			s.book.mu.Lock()
 			e.closed = true
 			s.book.mu.Unlock()
