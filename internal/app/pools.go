@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -84,7 +86,11 @@ func (a *App) openPool(ctx context.Context, name string, c *config.Pool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.functions.SetPool(pool); err != nil {
+	err = checkSchedules(pool)
+	if err == nil {
+		err = a.functions.SetPool(pool)
+	}
+	if err != nil {
 		_ = pool.Stop(ctx)
 		return err
 	}
@@ -107,5 +113,20 @@ func (a *App) reloadPool(ctx context.Context, pool *workers.Pool) error {
 	if err := pool.Reload(ctx); err != nil {
 		return err
 	}
-	return a.functions.SetPool(pool)
+	if err := a.functions.SetPool(pool); err != nil {
+		return err
+	}
+	return checkSchedules(pool)
+}
+
+// checkSchedules refuses functions whose cron expression or time zone cannot be read.
+func checkSchedules(pool *workers.Pool) error {
+	for _, fn := range pool.Functions() {
+		if o := &fn.Options; o.Cron != "" {
+			if err := jobs.CheckCron(o.Cron, o.Timezone); err != nil {
+				return problem.From(err).At("function " + fn.Name + " of pool " + pool.Name())
+			}
+		}
+	}
+	return nil
 }
