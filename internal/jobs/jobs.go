@@ -53,7 +53,7 @@ type Jobs struct {
 	replaying  bool
 	dirty      []*job // changed since the last round of the indexer
 	young      []*job // changed before it, kept back because they may end soon
-	closing    bool // no job starts any more
+	closing    bool   // no job starts any more
 	stopped    bool
 
 	committedSeq uint64 // journal sequence of the last commit
