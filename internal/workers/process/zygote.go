@@ -27,6 +27,7 @@ type Zygote struct {
 	waiting  map[string]*birth
 	children map[int]*child
 	gone     bool
+	heard    chan struct{} // closed when everything it told was read
 }
 
 type birth struct {
@@ -43,7 +44,7 @@ type child struct {
 
 // NewZygote takes over the socket of p; read is the reader that has read its hello.
 func NewZygote(p *Process, read *frame.Reader) *Zygote {
-	z := &Zygote{Process: p, waiting: map[string]*birth{}, children: map[int]*child{}}
+	z := &Zygote{Process: p, waiting: map[string]*birth{}, children: map[int]*child{}, heard: make(chan struct{})}
 	go z.listen(read)
 	return z
 }
@@ -100,6 +101,7 @@ func (z *Zygote) forget(name string) bool {
 
 // listen reads what the zygote tells until its socket ends.
 func (z *Zygote) listen(read *frame.Reader) {
+	defer close(z.heard)
 	for {
 		f, err := read.Next()
 		if err != nil {
@@ -167,8 +169,17 @@ func (z *Zygote) wait(c *child, h handle) {
 	select {
 	case exit = <-c.told:
 	case <-z.Exited():
-		exit, _ = reap(c.process.Pid)
-		exit.Orphan = true
+		// A zygote that drains ends right after its last child: what it told of the child comes first.
+		select {
+		case <-z.heard:
+		case <-timer.C:
+		}
+		select {
+		case exit = <-c.told:
+		default:
+			exit, _ = reap(c.process.Pid)
+			exit.Orphan = true
+		}
 	case <-timer.C:
 		exit = Exit{Code: -1}
 	}
