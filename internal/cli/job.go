@@ -114,7 +114,7 @@ func (a *app) jobEnqueue() *cobra.Command {
 	flags.String("run-at", "", "time to start, as in 2030-01-31T06:00:00Z")
 	flags.String("priority", "", "low, normal, high or critical")
 	flags.String("key", "", "concurrency key")
-	flags.String("unique", "", "args, or the argument that makes it a duplicate")
+	flags.String("unique", "", "args, the name of an argument, or a text: a pending job of the function with the same is the same job")
 	flags.Int("retries", 0, "runs after the first if it fails")
 	flags.String("timeout", "", "longest run, as in 10m")
 	flags.String("expires", "", "time until it must have ended, as in 1h")

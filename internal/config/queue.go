@@ -6,7 +6,7 @@ import "time"
 type Queue struct {
 	// Jobs that may wait; more are answered with HR2006.
 	MaxPending int `yaml:"max_pending" min:"1"`
-	// Jobs that may run at a time in the whole cluster; 0 is no limit but the workers.
+	// Jobs that may run at a time on this node; 0 is no limit but the workers.
 	Concurrency int `yaml:"concurrency" min:"0"`
 	// Jobs that may start in a time, as in 100/s, 10/m or 5/10s; empty is no limit.
 	Rate Rate `yaml:"rate"`

@@ -40,6 +40,18 @@ func (s *Server) job(r *exchange.Request) error {
 	if err != nil {
 		return err
 	}
+	if text := string(r.QueryArgs().Peek("wait")); text != "" {
+		wait, err := config.ParseDuration(text)
+		if err != nil {
+			return problem.New("HR2004", "wait: %w", err).At("wait").Hinting("write a number and a unit, as in 10s")
+		}
+		ctx, cancel := context.WithTimeout(r.Running(), wait)
+		defer cancel()
+		defer r.WatchClient(cancel)()
+		if info, err = s.Jobs.Wait(ctx, id); err != nil {
+			return err
+		}
+	}
 	return encode(r, show(info))
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
-	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
 )
@@ -179,14 +178,6 @@ func (s *Server) alive(r *exchange.Request) error {
 // ready answers 503 while the node should get no traffic.
 func (s *Server) ready(r *exchange.Request) error {
 	report := s.Health.Report()
-	for _, c := range s.Engine.Health() {
-		if !c.OK {
-			report.Ready = false
-			report.Conditions = append(report.Conditions, observe.Active{
-				Code: "engine-" + c.Name, Severity: observe.Critical, Title: "engine is not well", Subject: c.Name, Text: c.Reason, Since: time.Now().UTC(),
-			})
-		}
-	}
 	if err := encode(r, report); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
 )
 
 // Request asks for a job. Zero options take the function's, then the queue's.
@@ -23,7 +24,7 @@ type Request struct {
 	Priority    string
 	Key         string
 	KeyLimit    int
-	Unique      string
+	Unique      string // args, the name of an argument, or any text
 	Newest      *bool
 	Retries     *int
 	Timeout     time.Duration
@@ -164,13 +165,8 @@ func (j *Jobs) spec(r *Request, now time.Time) (*Spec, error) {
 	if rare.Tags == nil {
 		rare.Tags = o.Tags
 	}
-	if o.Key != "" || o.Unique != "" {
-		if err := rare.named(fn, o.Key, o.Unique, r.Args); err != nil {
-			return nil, err
-		}
-	}
-	if rare.Unique != "" {
-		rare.Unique = fn.Name + "\x00" + rare.Unique
+	if err := rare.named(fn, o, r.Args); err != nil {
+		return nil, err
 	}
 	if r.KeyLimit > 0 {
 		p.KeyLimit = r.KeyLimit
@@ -193,26 +189,33 @@ func (j *Jobs) spec(r *Request, now time.Time) (*Spec, error) {
 	return s, nil
 }
 
-// named fills the key and the unique value from the arguments that the function named.
-func (r *Rare) named(fn *functions.Function, key, uniq string, args []byte) error {
-	if key != "" && r.Key == "" {
-		v, err := functions.Argument(args, key)
+// named fills the key and the unique value from the arguments that the function or the request names.
+func (r *Rare) named(fn *functions.Function, o *workers.Options, args []byte) error {
+	if o.Key != "" && r.Key == "" {
+		v, err := functions.Argument(args, o.Key)
 		if err != nil {
-			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + key)
+			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + o.Key)
 		}
 		r.Key = v
 	}
-	if uniq == "args" && r.Unique == "" {
+	if r.Unique == "" {
+		r.Unique = o.Unique
+	}
+	switch {
+	case r.Unique == "":
+		return nil
+	case r.Unique == "args":
 		h := fnv.New128a()
 		h.Write(functions.Canonical(args))
 		r.Unique = string(h.Sum(nil))
-	} else if uniq != "" && r.Unique == "" {
-		v, err := functions.Argument(args, uniq)
+	case fn.Takes(r.Unique):
+		v, err := functions.Argument(args, r.Unique)
 		if err != nil {
-			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + uniq)
+			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + r.Unique)
 		}
 		r.Unique = v
 	}
+	r.Unique = fn.Name + "\x00" + r.Unique
 	return nil
 }
 

@@ -289,6 +289,14 @@ func TestUniqueAndIdempotent(t *testing.T) {
 	if other := r.enqueue(Request{Function: "once", Args: args(`{"x":2}`), Delay: time.Hour}); other == first {
 		t.Error("another job under the same unique value")
 	}
+	byArgs := r.enqueue(Request{Function: "add", Args: args(`{"a":1}`), Unique: "args", Delay: time.Hour})
+	if r.enqueue(Request{Function: "add", Args: args(`{"a":1}`), Unique: "args"}) != byArgs || r.enqueue(Request{Function: "add", Args: args(`{"a":2}`), Unique: "args"}) == byArgs {
+		t.Error("unique by the arguments of a request")
+	}
+	byName := r.enqueue(Request{Function: "add", Args: args(`{"a":3}`), Unique: "a", Delay: time.Hour})
+	if r.enqueue(Request{Function: "add", Args: args(`{"a":3,"b":9}`), Unique: "a"}) != byName {
+		t.Error("unique by one argument of a request")
+	}
 	newest := true
 	replaced := r.enqueue(Request{Function: "once", Args: args(`{"x":1}`), Newest: &newest, Delay: time.Hour})
 	r.wait(first, Cancelled)

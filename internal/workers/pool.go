@@ -154,12 +154,6 @@ func (p *Pool) buried(w *worker) {
 	for _, e := range ends {
 		e.run.done(e.outcome)
 	}
-	level := slog.LevelWarn
-	if meant {
-		level = slog.LevelDebug
-	}
-	p.log.Log(context.Background(), level, "worker died", "worker", w.name, "pid", w.pid, "reason", death.Reason,
-		"exit_code", death.ExitCode, "signal", death.Signal, "tasks", len(ends))
 	p.host.WorkerDied(w.name, w.pid, death)
 	p.tellFree()
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from headrace import _json
 from headrace._blob import Blob
-from headrace._options import Duration, Priority, check, moment
+from headrace._options import AfterPolicy, Duration, Priority, check, followed, moment
 
 
 class Channel(Protocol):
@@ -37,7 +37,7 @@ class Job:
     """One run of a function. `hr.Job()` makes one that talks to nobody, to call functions directly in tests."""
 
     def __init__(self, id: str = "", *, attempt: int = 1, key: str | None = None, queue: str = "default", tags: tuple[str, ...] = (),
-                 deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None) -> None:
+                 deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None, trace: str | None = None) -> None:
         self.id = id
         self.attempt = attempt
         self.key = key
@@ -45,6 +45,7 @@ class Job:
         self.tags = tags
         self.deadline = deadline
         self.parts = parts
+        self.trace = trace  # W3C traceparent of this run, to continue in the function's own spans
         self.cancelled = False
         self._checkpoint = checkpoint
         self._task = 0
@@ -57,7 +58,7 @@ class Job:
         deadline = known.get("deadline")
         job = cls(known.get("id", ""), attempt=known.get("attempt", 1), key=known.get("key"), queue=known.get("queue", "default"),
                   tags=tuple(known.get("tags") or ()), deadline=None if deadline is None else datetime.fromtimestamp(deadline, timezone.utc),
-                  parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"))
+                  parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"), trace=known.get("trace"))
         job._task = task
         job._channel = channel
         return job
@@ -96,14 +97,17 @@ class Job:
     def enqueue(self, function: str | Callable[..., Any], args: Mapping[str, Any] | None = None, /, *, queue: str | None = None,
                 delay: Duration | None = None, run_at: datetime | None = None, priority: Priority | None = None, key: str | None = None,
                 unique: str | None = None, retries: int | None = None, timeout: Duration | None = None, expires: Duration | None = None,
-                tags: list[str] | None = None, **named: Any) -> str:
+                tags: list[str] | None = None, after: Sequence[str] | None = None, after_policy: AfterPolicy | None = None,
+                **named: Any) -> str:
         """Enqueues another job and returns its id once it is stored. Arguments are given by name; one that is called like
-        an option goes into the mapping `args`."""
+        an option goes into the mapping `args`. With `after` it runs when the jobs of these ids have ended; their outcomes are its
+        `parts`. If one of them fails it is cancelled, unless `after_policy` is "continue"."""
         name = function if isinstance(function, str) else function.__name__
         options = check(dict(queue=queue, delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout,
                              expires=expires, tags=tags), f"enqueue {name}()")
         if run_at is not None:
             options["run_at"] = moment(run_at)
+        options |= followed(after, after_policy)
         reply = self._reach().request(self._task, "enqueue", {"function": name, "args": {**(args or {}), **named}, "options": options})
         return str(reply["id"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from headrace._duration import seconds
 
 Duration = str | timedelta
 Priority = Literal["low", "normal", "high", "critical"]
+AfterPolicy = Literal["stop", "continue"]
 
 _DURATIONS = {"backoff", "backoff_max", "timeout", "queue_timeout", "expires", "wait", "delay"}
 _CHOICES = {
@@ -63,3 +64,13 @@ def check_arguments(options: Mapping[str, Any], parameters: Mapping[str, Any], w
         value = options[name]
         if value not in parameters and not (name == "unique" and value == "args"):
             raise ValueError(f"{where}: {name}={value!r} names no argument; the arguments are {', '.join(parameters) or 'none'}")
+
+
+def followed(after: Sequence[str] | None, policy: AfterPolicy | None) -> dict[str, str]:
+    """The options of a job that comes after others."""
+    options: dict[str, str] = {}
+    if after:
+        options["after"] = ",".join(after)
+    if policy is not None:
+        options["after_policy"] = policy
+    return options
