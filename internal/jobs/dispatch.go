@@ -152,7 +152,7 @@ func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time) (st
 	n := b.note(now, "state", stateEvent{State: "running", Attempt: b.number()}.json())
 	return start{run: b.run, fn: fn, limit: b.limit(now)},
 		&record{kind: recStart, id: b.ID, run: b.runs},
-		ticket{kind: recStart, job: b, event: n}
+		ticket{kind: recStart, job: b, event: n, patient: len(b.watchers) == 0}
 }
 
 // offer prepares the arguments and hands the run over. It is false if the pool took none.

@@ -42,6 +42,7 @@ type journal struct {
 	buffered int // bytes in queue
 	failed   error
 	stopped  bool
+	patient  bool // the timer of hurry runs
 
 	wake      chan struct{}
 	published chan *frame
@@ -56,6 +57,8 @@ type ticket struct {
 	job    *job
 	event  uint32   // number of the job's event, 0 if the record is none
 	waiter *receipt // to be released, may be nil
+
+	patient bool // nobody waits for it
 }
 
 type frame struct {
@@ -86,11 +89,43 @@ func (j *journal) append(tickets []ticket, records ...*record) error {
 	}
 	f.tickets = append(f.tickets, tickets...)
 	j.buffered += len(f.body) - before
+	if !patient(tickets) {
+		j.nudge()
+	} else if !j.patient {
+		j.patient = true
+		time.AfterFunc(patience, j.hurry)
+	}
+	return nil
+}
+
+// patience is how long a record may wait to be published if nobody waits for it. A sync costs the disk and the processor more than
+// everything else in the life of a short job; such records ride along with those that cannot wait.
+const patience = 10 * time.Millisecond
+
+func patient(tickets []ticket) bool {
+	for i := range tickets {
+		if !tickets[i].patient {
+			return false
+		}
+	}
+	return len(tickets) > 0
+}
+
+// hurry publishes what is there.
+func (j *journal) hurry() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.patient = false
+	if !j.stopped {
+		j.nudge()
+	}
+}
+
+func (j *journal) nudge() {
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // ready tells whether appends are accepted.
@@ -156,7 +191,7 @@ func (j *journal) recycle(f *frame) {
 func (j *journal) start(last uint64) {
 	j.last = last
 	j.wake = make(chan struct{}, 1)
-	j.published = make(chan *frame, 8)
+	j.published = make(chan *frame)
 	j.done = make(chan struct{})
 	go j.publishing()
 	go j.committing()
@@ -230,30 +265,18 @@ func (j *journal) publish(body []byte) (uint64, error) {
 	}
 }
 
-// committing syncs everything that is published and unsynced at once.
+// committing syncs one frame after the other. While it does, the next one is published and waits for it, and everything after that
+// gathers in a third: so there is at most one message for each sync, however the records trickle in.
 func (j *journal) committing() {
 	defer close(j.done)
 	for f := range j.published {
-		batch := append(make([]*frame, 0, cap(j.published)), f)
-		for more := true; more && len(batch) < cap(batch); {
-			select {
-			case f, open := <-j.published:
-				if more = open; open {
-					batch = append(batch, f)
-				}
-			default:
-				more = false
-			}
-		}
 		if err := j.commit(context.Background(), j.stream); err != nil {
 			j.fail(err)
 			continue
 		}
 		fault.Point("journal.committed")
-		for _, f := range batch {
-			j.committed(f.seq, f.tickets)
-			j.recycle(f)
-		}
+		j.committed(f.seq, f.tickets)
+		j.recycle(f)
 	}
 }
 

@@ -87,7 +87,11 @@ func (j *Jobs) Wait(ctx context.Context, id ID) (Info, error) {
 	if b := j.live[id]; b != nil {
 		ended := make(chan struct{})
 		b.extra().waiters = append(b.waiters, ended)
+		ending := b.ending
 		j.mu.Unlock()
+		if ending {
+			j.journal.hurry()
+		}
 		select {
 		case <-ended:
 		case <-ctx.Done():

@@ -72,7 +72,7 @@ func (r *run) recordProgress(now time.Time, body []byte) {
 
 // record writes an event of this run.
 func (r *run) record(k kind, event string, now time.Time, body []byte) {
-	t := ticket{kind: k, job: r.job}
+	t := ticket{kind: k, job: r.job, patient: len(r.job.extra().watchers) == 0}
 	if event != "" {
 		t.event = r.job.note(now, event, body)
 	}

@@ -111,7 +111,8 @@ func (j *Jobs) end(b *job, s State, result []byte, a *Attempt, now time.Time) {
 	b.refer(result)
 	b.before, b.state = b.state, s
 	n := b.note(now, "state", stateEvent{State: s.String(), Attempt: int(b.failures + b.crashes), Error: b.error()}.json())
-	j.append(ticket{kind: recEnd, job: b, event: n}, &record{kind: recEnd, id: b.ID, run: b.runs, state: s, body: result, attempt: a, name: b.worker, large: s == Succeeded && b.more != nil && b.large})
+	awaited := len(b.watchers) > 0 || len(b.waiters) > 0 || j.dependents[b.ID] != nil
+	j.append(ticket{kind: recEnd, job: b, event: n, patient: !awaited}, &record{kind: recEnd, id: b.ID, run: b.runs, state: s, body: result, attempt: a, name: b.worker, large: s == Succeeded && b.more != nil && b.large})
 	j.kick()
 }
 
