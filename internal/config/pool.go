@@ -44,7 +44,7 @@ type Pool struct {
 
 func (p *Pool) defaults() {
 	*p = Pool{
-		Min: 1, StartTimeout: time.Minute, Grace: 10 * time.Second, Idle: 30 * time.Second, Nice: 10, Threads: 1, Zygote: true,
+		Min: 1, StartTimeout: time.Minute, Grace: 10 * time.Second, Idle: 30 * time.Second, Nice: 5, Threads: 1, Zygote: true,
 		QueuedCalls: 1024, Env: map[string]string{},
 	}
 }

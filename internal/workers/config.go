@@ -38,7 +38,7 @@ type Config struct {
 
 	MaxCPU float64 // no worker is added while the machine's processors are busier than this share; 0.9
 
-	Nice    int      // added to headrace's own niceness; 10. Negative is none.
+	Nice    int      // added to headrace's own niceness; 5. Negative is none.
 	Threads int      // of numeric libraries in each worker (OMP_NUM_THREADS and its kin); 1
 	Env     []string // KEY=VALUE, on top of headrace's own environment
 
@@ -72,7 +72,7 @@ func (c Config) withDefaults() Config {
 	set(&c.WatchEvery, 100*time.Millisecond)
 	set(&c.MaxCPU, 0.9)
 	set(&c.RecycleMemory, c.MaxMemory/5*4)
-	set(&c.Nice, 10)
+	set(&c.Nice, 5)
 	c.Nice = max(c.Nice, 0)
 	set(&c.Threads, 1)
 	set(&c.QueuedCalls, 1000)
