@@ -286,7 +286,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(r.end().Result), fmt.Sprint(min(19, 20-own+10)); got != want {
+	if got, want := string(r.end().Result), fmt.Sprint(min(19, 20-own+5)); got != want {
 		t.Errorf("niceness is %s instead of %s", got, want)
 	}
 }
