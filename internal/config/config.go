@@ -32,6 +32,8 @@ type Config struct {
 	Queues map[string]*Queue `yaml:"queues"`
 	// Limits of jobs in general.
 	Jobs Jobs `yaml:"jobs"`
+	// Real-time connections; the plane is off where the section is absent.
+	Live *Live `yaml:"live"`
 	// What the public door does with a request, beside the routes that functions declare; the most specific match wins.
 	Routes []Route `yaml:"routes"`
 	// Logs of headrace itself.

@@ -124,6 +124,10 @@ func (l *layer) member(at, n ast.Node, v reflect.Value, path, name string) error
 	if i < 0 {
 		return unknown(l.at(at.GetToken()), path, name, list)
 	}
+	if section := v.Field(list[i].index); isEntry(section.Type()) {
+		enable(section)
+		l.places[join(path, name)] = l.at(at.GetToken())
+	}
 	if empty(n) {
 		return nil
 	}
@@ -135,6 +139,8 @@ func (l *layer) value(n ast.Node, v reflect.Value, k key, path string) error {
 	switch {
 	case isSection(t):
 		return l.section(n, v, path)
+	case isEntry(t):
+		return l.section(n, v.Elem(), path)
 	case t.Kind() == reflect.Slice:
 		return l.list(n, v, k, path)
 	case t.Kind() == reflect.Map:
@@ -260,6 +266,14 @@ func addEntry(table reflect.Value, name string) reflect.Value {
 	entry.Interface().(defaulter).defaults()
 	table.SetMapIndex(reflect.ValueOf(name), entry)
 	return entry
+}
+
+// enable makes a section that may be absent, with its defaults, if it is not there.
+func enable(section reflect.Value) {
+	if section.IsNil() {
+		section.Set(reflect.New(section.Type().Elem()))
+		section.Interface().(defaulter).defaults()
+	}
 }
 
 func (l *layer) mapping(n ast.Node, path string) ([]*ast.MappingValueNode, error) {

@@ -29,6 +29,8 @@ func Fields() []Field {
 	queue.defaults()
 	sample := *Default()
 	sample.Pools, sample.Queues = map[string]*Pool{"NAME": pool}, map[string]*Queue{"NAME": queue}
+	sample.Live = DefaultLive()
+	sample.Live.Channels, sample.Live.Namespaces = DefaultNamespace(), map[string]*Namespace{"NAME": DefaultNamespace()}
 	visit := func(path string, k key, v reflect.Value) {
 		f := Field{
 			Path: path, Env: environment(path), Type: typeName(k.typ), Secret: k.tag.Get("secret") != "",
@@ -86,7 +88,7 @@ func defaultText(v reflect.Value) string {
 
 // declarations are the sources of the structs: the comments of the fields are their documentation.
 //
-//go:embed config.go engine.go server.go pool.go queue.go jobs.go route.go observe.go
+//go:embed config.go engine.go server.go pool.go queue.go jobs.go live.go route.go observe.go
 var declarations embed.FS
 
 // comments maps Type.Field, and Type alone, to its comment as one line.

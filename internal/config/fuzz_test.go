@@ -23,6 +23,8 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(files(string(archive))["headrace.yaml"]))
 	}
 	f.Add([]byte("app: app.py\nroutes: [{match: /x/*, static: public}]\n"))
+	f.Add([]byte("live:\n"))
+	f.Add([]byte("live: {channels: , rpc: [a], origins: ['*'], namespaces: {chat: {history: {size: 5, age: 1h}, subscribe: 'true'}}}\n"))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, "headrace.yaml")
@@ -58,6 +60,8 @@ func FuzzFlag(f *testing.F) {
 	f.Add("engine", "nats://a:4222")
 	f.Add("queues.defaults.rate", "5/10s")
 	f.Add("pools.default.env", "{A: &a b, C: *a}")
+	f.Add("live.token.public_key_files", "[a.pem]")
+	f.Add("live.channels.subscribe", "user == 'a'")
 	f.Fuzz(func(t *testing.T, key, value string) {
 		_, err := config.Load(nil, nil, map[string]string{"app": "app.py", key: value})
 		var p *problem.Error

@@ -39,13 +39,14 @@ func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != rateType
 }
 
-// isEntry tells whether a type is a pointer to such a mapping, as in the entries of pools and queues.
+// isEntry tells whether a type is a pointer to such a mapping: the entries of pools, queues and namespaces, which are made with their
+// defaults when they are named, and sections such as live, which are nil where they are absent.
 func isEntry(t reflect.Type) bool { return t.Kind() == reflect.Pointer }
 
 // shorthand is implemented by sections that may be written as one plain value; scalar names the key it stands for.
 type shorthand interface{ scalar() string }
 
-// defaulter is implemented by entries of a map, which do not appear in Default.
+// defaulter is implemented by entries of a map and by sections that may be absent, which do not appear in Default.
 type defaulter interface{ defaults() }
 
 func join(path, name string) string {
@@ -68,6 +69,10 @@ func walk(section reflect.Value, path string, visit func(path string, k key, v r
 		switch {
 		case isSection(k.typ):
 			walk(v, at, visit)
+		case isEntry(k.typ):
+			if !v.IsNil() {
+				walk(v.Elem(), at, visit)
+			}
 		case k.typ.Kind() == reflect.Map && isEntry(k.typ.Elem()):
 			for _, name := range sortedNames(v) {
 				walk(v.MapIndex(reflect.ValueOf(name)).Elem(), join(at, name), visit)

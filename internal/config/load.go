@@ -36,11 +36,17 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 	}
 	_, hadDefault := c.Pools[DefaultPool]
 	addEntry(reflect.ValueOf(c.Pools), DefaultPool) // so that the layers below can address it
+	absent := c.enableAbsent()
 	if err := c.environment(env); err != nil {
 		return nil, err
 	}
 	if err := c.flags(flags); err != nil {
 		return nil, err
+	}
+	for path, section := range absent {
+		if !c.isSet(path) {
+			section.SetZero()
+		}
 	}
 	if !hadDefault && !c.isSet("pools."+DefaultPool) {
 		delete(c.Pools, DefaultPool)
@@ -53,6 +59,21 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// enableAbsent makes the sections that are absent, so that environment and flags can address their keys, and returns them by path.
+func (c *Config) enableAbsent() map[string]reflect.Value {
+	absent := map[string]reflect.Value{}
+	live := reflect.ValueOf(&c.Live).Elem()
+	if live.IsNil() {
+		enable(live)
+		absent["live"] = live
+	}
+	if channels := reflect.ValueOf(&c.Live.Channels).Elem(); channels.IsNil() {
+		enable(channels)
+		absent["live.channels"] = channels
+	}
+	return absent
 }
 
 // file puts one file over c.
@@ -173,9 +194,11 @@ func (c *Config) merge(l *layer) error {
 		entry.Interface().(*Pool).App = c.App
 		l.places[long] = at
 	}
-	if _, ok := l.places["routes"]; ok { // the list was replaced, and so are the places of its elements
-		maps.DeleteFunc(c.places, func(at string, _ place) bool { return strings.HasPrefix(at, "routes[") })
-	}
+	maps.DeleteFunc(c.places, func(at string, _ place) bool { // a list was replaced, and so are the places of its elements
+		list, _, element := strings.Cut(at, "[")
+		_, replaced := l.places[list]
+		return element && replaced
+	})
 	maps.Copy(c.places, l.places)
 	return nil
 }

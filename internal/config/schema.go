@@ -153,7 +153,7 @@ func code(text string) string {
 
 func sectionDoc(name string) string {
 	for _, k := range keys(reflect.TypeFor[Config]()) {
-		if k.name == name && (isSection(k.typ) || k.typ.Kind() == reflect.Map) {
+		if k.name == name && (isSection(k.typ) || isEntry(k.typ) || k.typ.Kind() == reflect.Map) {
 			return k.doc()
 		}
 	}

@@ -74,6 +74,12 @@ func TestSchemaAgrees(t *testing.T) {
 		"routes: [{job: y}]":                    false,
 		"pools: {default: {env: {PORT: 8080}}}": true,
 		"pools: {default: {env: {A: [1]}}}":     false,
+		"live:":                                 true,
+		"live: {channels: }":                    true,
+		"live: {ping: 5}":                       false,
+		"live: {namespaces: {chat: {slow: resync, history: {size: 5, age: 1h}}}}": true,
+		"live: {namespaces: {chat: {slow: never}}}":                               false,
+		"live: {namespaces: {Chat: }}":                                            false,
 	} {
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {

@@ -36,6 +36,7 @@ func (s *shower) section(v reflect.Value, path, indent string) {
 
 func (s *shower) value(v reflect.Value, k key, path, indent, label string) {
 	switch {
+	case isEntry(v.Type()) && v.IsNil():
 	case isEntry(v.Type()):
 		s.value(v.Elem(), k, path, indent, label)
 	case isSection(v.Type()):

@@ -14,7 +14,7 @@ import (
 
 // validate checks what one key alone cannot tell; the bounds of single keys are checked where they are read.
 func (c *Config) validate() error {
-	checks := []func() error{c.validateEngine, c.validateDoors, c.validatePools, c.validateQueues, c.validateRoutes, c.validateTrace}
+	checks := []func() error{c.validateEngine, c.validateDoors, c.validatePools, c.validateQueues, c.validateRoutes, c.validateLive, c.validateTrace}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return err

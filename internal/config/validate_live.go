@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// jobsNamespace is that of the channels that follow a job, job:ID.
+const jobsNamespace = "job"
+
+var originPattern = regexp.MustCompile(`^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?)$`)
+
+func (c *Config) validateLive() error {
+	l := c.Live
+	if l == nil {
+		return nil
+	}
+	if err := c.validateLivePath(); err != nil {
+		return err
+	}
+	for i, origin := range l.Origins {
+		if !originPattern.MatchString(origin) {
+			return c.invalid(fmt.Sprintf("live.origins[%d]", i), "%q is not a host", origin).
+				Hinting("write a host without https://, as in app.example.com, localhost:5173, *.example.com or *")
+		}
+	}
+	for i, name := range l.RPC {
+		if name == "" {
+			return c.invalid(fmt.Sprintf("live.rpc[%d]", i), "it is empty").Hinting("name a function")
+		}
+	}
+	if l.Pong >= l.Ping {
+		return c.invalid("live.pong", "%s is not shorter than live.ping, %s", FormatDuration(l.Pong), FormatDuration(l.Ping)).
+			Hinting("lower live.pong, or raise live.ping")
+	}
+	if err := c.validateToken("live.token", &l.Token); err != nil {
+		return err
+	}
+	if err := c.validateToken("live.subscription_token", &l.SubscriptionToken); err != nil {
+		return err
+	}
+	if l.Channels != nil {
+		if err := c.validateNamespace("live.channels", l.Channels); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Namespaces)) {
+		at := "live.namespaces." + name
+		if name == jobsNamespace {
+			return c.invalid(at, "it is the namespace of the channels that follow a job").Hinting("choose another name")
+		}
+		if err := c.validateNamespace(at, l.Namespaces[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateLivePath() error {
+	const at = "live.path"
+	path := c.Live.Path
+	if path == "" || path[0] != '/' || strings.HasSuffix(path, "/") || strings.Contains(path, "//") ||
+		strings.ContainsAny(path, "*?# %\\") || slices.ContainsFunc(strings.Split(path, "/"), dots) {
+		return c.invalid(at, "%q is not a path", path).Hinting("begin with / and end without it, as in /live")
+	}
+	for i, r := range c.Routes {
+		if r.Match == path || strings.HasPrefix(r.Match, path+"/") {
+			return c.invalid(fmt.Sprintf("routes[%d].match", i), "%s belongs to the live plane", r.Match).
+				Hinting("choose another path, or set live.path")
+		}
+	}
+	return nil
+}
+
+func dots(part string) bool { return part == "." || part == ".." }
+
+func (c *Config) validateToken(at string, t *Token) error {
+	if t.JWKSURL != "" {
+		if u, err := url.Parse(t.JWKSURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return c.invalid(at+".jwks_url", "it is not the address of a key set").Hinting("write https://host/path")
+		}
+	}
+	claim := at + ".issuer"
+	if t.Issuer == "" {
+		claim = at + ".audience"
+	}
+	if (t.Issuer != "" || t.Audience != "") && !t.Keys() {
+		return c.invalid(claim, "there is no key to verify a token with").Hinting("set secret, public_key_files or jwks_url of %s", at)
+	}
+	return nil
+}
+
+func (c *Config) validateNamespace(at string, n *Namespace) error {
+	switch {
+	case n.History.Size > 0 && n.History.Age == 0:
+		return c.invalid(at+".history.size", "there is no history without an age").Hinting("set %s.history.age, as in 1h", at)
+	case n.History.Age > 0 && n.History.Size == 0:
+		return c.invalid(at+".history.age", "there is no history without a size").Hinting("set %s.history.size, as in 100", at)
+	case n.Recovery == "cache" && !n.Durable():
+		return c.invalid(at+".recovery", "it needs a history").Hinting("set %s.history.size and .age", at)
+	case n.Delta && !n.Durable():
+		return c.invalid(at+".delta", "it needs a history").Hinting("set %s.history.size and .age", at)
+	case n.MaxPublication > c.Live.MaxQueue:
+		key := at + ".max_publication"
+		if !c.isSet(key) {
+			key = "live.max_queue"
+		}
+		return c.invalid(key, "a publication of %s (%s.max_publication) does not fit into a queue of %s (live.max_queue)", n.MaxPublication, at, c.Live.MaxQueue).
+			Hinting("lower max_publication, or raise live.max_queue")
+	case n.SubscriptionToken && !c.Live.SubscriptionTokens().Keys():
+		return c.invalid(at+".subscription_token", "there is no key to verify a token with").
+			Hinting("set secret, public_key_files or jwks_url of live.subscription_token or of live.token")
+	}
+	return nil
+}
