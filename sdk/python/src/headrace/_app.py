@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from headrace._event import Event
+from headrace._events import Events
 from headrace._function import Function, Kind
 from headrace._options import Duration, Priority
 
@@ -13,7 +15,7 @@ R = TypeVar("R")
 B = TypeVar("B", bound=Callable[..., list[Any] | Awaitable[list[Any]]])
 
 
-class App:
+class App(Events):
     """The functions of one app file. A decorated function stays what it was: call it directly in a test."""
 
     def __init__(self) -> None:
@@ -64,8 +66,11 @@ class App:
 
         return decorate
 
-    def _add(self, call: Callable[..., Any], kind: Kind, options: dict[str, Any]) -> None:
-        function = Function(call, kind, options)
+    def _add(self, call: Callable[..., Any], kind: Kind, options: dict[str, Any], event: tuple[Event, str] | None = None) -> None:
+        function = Function(call, kind, options, event)
+        twin = next((other.name for other in self.functions.values() if event is not None and other.event == event), None)
+        if twin is not None:
+            raise ValueError(f"{function.name}() and {twin}() both answer {' of '.join(filter(None, event or ()))}")
         if function.name in self.functions:
             raise ValueError(f"{function.name}() is registered twice; the name of a function is its address")
         if "cron" in function.options and function.required:

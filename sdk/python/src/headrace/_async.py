@@ -144,6 +144,7 @@ class Runner:
         tasks = list(batch.tasks)
         args = batch.gather(self._error)
         if batch.tasks:
+            _job.batch_task.set(next(iter(batch.tasks)))
             try:
                 result = await batch.function.call(**args)
             except BaseException as error:

@@ -9,7 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
-from headrace import _json
+from headrace import _event, _json
+from headrace._event import Event
 from headrace._job import Job
 from headrace._options import check, check_arguments
 from headrace._shape import Decode, Mismatch, Shape, Shapes, Unsupported
@@ -27,13 +28,13 @@ class ArgumentError(Exception):
 class Function:
     """A registered function. Everything that a task needs is computed here, once."""
 
-    __slots__ = ("args_schema", "asynchronous", "blobs", "call", "decoders", "doc", "job_parameter", "kind", "name", "names", "options", "quick",
+    __slots__ = ("args_schema", "asynchronous", "blobs", "call", "decoders", "doc", "event", "job_parameter", "kind", "name", "names", "options", "quick",
                  "required", "result_schema", "stream")
 
-    def __init__(self, call: Callable[..., Any], kind: Kind, options: dict[str, Any]) -> None:
+    def __init__(self, call: Callable[..., Any], kind: Kind, options: dict[str, Any], event: tuple[Event, str] | None = None) -> None:
         if not inspect.isfunction(call):
-            raise TypeError(f"@app.{kind} decorates a function, not {call!r}")
-        self.call = call
+            raise TypeError(f"@app.{f'on_{event[0]}' if event else kind} decorates a function, not {call!r}")
+        self.call: Callable[..., Any] = call
         self.kind: Kind = kind
         self.name = call.__name__
         where = f"{self.name}()"
@@ -48,8 +49,11 @@ class Function:
             raise TypeError(f"{where}: a batch function returns a list; it cannot be a generator")
         if "concurrency" in self.options and not self.asynchronous:
             raise ValueError(f"{where}: concurrency is for async functions; for others the pool's size is the concurrency")
+        self.event = event  # which one it answers, and of which channels
         self._read_signature(where)
         check_arguments(self.options, dict.fromkeys(self.names), where)
+        if event is not None:
+            self._answer(event, where)
 
     def _read_signature(self, where: str) -> None:
         try:
@@ -65,6 +69,8 @@ class Function:
         self.job_parameter: str | None = None
         for name, parameter in inspect.signature(self.call).parameters.items():
             hint = hints.get(name, Any)
+            if hint is Any and self.event is not None:
+                hint = self._asked()
             if hint is Job or hint == Job | None:
                 if self.kind == "batch":
                     raise TypeError(f"{where}: parameter {name!r}: a batch serves many tasks, so it has no hr.Job")
@@ -87,10 +93,28 @@ class Function:
             self.args_schema["$defs"] = shapes.defs
         shapes = Shapes(output=True)
         try:
-            result = shapes.of(self._result(hints.get("return", Any)))
+            result = shapes.of(self._result(hints.get("return", Any) if self.event is None else Any))
         except Unsupported as error:
             raise TypeError(f"{where}: return type: {error}") from None
         self.result_schema = {**result.schema, "$defs": shapes.defs} if shapes.defs else result.schema
+
+    def _asked(self) -> Any:
+        """The type of the parameter of a function that answers an event."""
+        assert self.event is not None
+        request: Any = _event.REQUESTS[self.event[0]]
+        return list[request] if self.kind == "batch" else request
+
+    def _answer(self, event: tuple[Event, str], where: str) -> None:
+        """Makes it answer an event."""
+        kind, channels = event
+        name = _event.REQUESTS[kind].__name__
+        if self.stream:
+            raise TypeError(f"{where}: an on_{kind} function answers once; it cannot be a generator")
+        properties = self.args_schema["properties"]
+        if len(self.names) != 1 or properties[self.names[0]].get("title") != name:
+            raise TypeError(f"{where}: an on_{kind} function has one parameter, " + (f"a list[hr.{name}]" if self.kind == "batch" else f"an hr.{name}"))
+        self.options["on"] = {"event": kind, "argument": self.names[0], **({"channels": channels} if channels else {})}
+        self.call = _event.answering(kind, self.name, self.call, self.kind == "batch")
 
     def _add(self, name: str, parameter: inspect.Parameter, shape: Shape, properties: dict[str, Any]) -> None:
         schema = shape.schema

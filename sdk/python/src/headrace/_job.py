@@ -20,6 +20,7 @@ class Channel(Protocol):
 
     spool: str
 
+    def asking(self) -> int: ...
     def progress(self, task: int, body: bytes) -> None: ...
     def checkpoint(self, task: int, body: bytes) -> None: ...
     def request(self, task: int, op: str, fields: dict[str, Any]) -> Any: ...
@@ -135,6 +136,8 @@ class Job:
 
 _logger = logging.Logger("headrace.job", logging.DEBUG)
 current: ContextVar[Job] = ContextVar("headrace_job")
+channel: Channel | None = None  # set by the worker
+batch_task: ContextVar[int] = ContextVar("headrace_batch_task")  # one of an async batch's tasks
 sync_job: Callable[[], Job | None] = lambda: None  # set by the worker: the job of the main thread
 
 

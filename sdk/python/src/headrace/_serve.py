@@ -76,6 +76,7 @@ class Worker:
         shield = self.link.shield
         shield.depth = 1
         _job.sync_job = self._job_here
+        _job.channel = self
         signal.signal(signal.SIGUSR1, self._on_cancel)
         signal.signal(signal.SIGINT, self._on_interrupt)
         os.register_at_fork(after_in_child=self._forked)
@@ -107,6 +108,7 @@ class Worker:
     def _forked(self) -> None:
         """In a process that user code forked, as multiprocessing does: it has no part in the conversation."""
         self._outlet.link = None
+        _job.channel = None
         self.link.sock.close()
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -262,6 +264,12 @@ class Worker:
     def _task_here(self) -> int:
         job = _job.current.get(None)
         return self.task if job is None else job._task
+
+    def asking(self) -> int:
+        """The task in whose name the running code asks; for a batch any of its tasks."""
+        task = self._task_here() or _job.batch_task.get(0)
+        batch = self.batch
+        return task or next(iter(batch.tasks), 0) if batch is not None else task
 
     def _job_here(self) -> Job | None:
         if self._job is None and self.task:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from headrace._blob import Blob
+from headrace._event import Request
 
 if typing.TYPE_CHECKING:
     from headrace._record import Open
@@ -215,6 +216,8 @@ class Shapes:
 
         if issubclass(kind, Blob):
             return Shape(_BLOB, _blob, True)
+        if issubclass(kind, Request):
+            return Shape({"type": "object", "title": kind.__name__}, kind.of)
         if issubclass(kind, Enum):
             values = [member.value for member in kind]
             return self._choice(values, {member.value: member for member in kind})
