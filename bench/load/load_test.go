@@ -1,7 +1,6 @@
 package load
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,9 +137,14 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
 	f.Add("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		status, body, err := answer(bufio.NewReaderSize(strings.NewReader(text), maxLine), nil)
-		if err == nil && (status < 200 || status > 999 || len(body) > len(text) || !bytes.Contains([]byte(text), []byte("HTTP/1.1"))) {
-			t.Errorf("status %d, %d bytes of body", status, len(body))
+		status, body, used, err := answer([]byte(text), nil)
+		if err == nil && (status < 200 || status > 999 || len(body) > used || used > len(text) || !bytes.Contains([]byte(text), []byte("HTTP/1.1"))) {
+			t.Errorf("status %d, %d bytes of body, %d used", status, len(body), used)
+		}
+		if err == nil {
+			if _, _, _, err := answer([]byte(text[:used-1]), nil); !errors.Is(err, errShort) {
+				t.Errorf("without its last byte: %v", err)
+			}
 		}
 	})
 }

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 )
 
-// Plan is what a run does. Next and Check are called from many goroutines at once, with a different request each time; requests are
-// numbered from 0 without gaps.
+// Plan is what a run does. Next and Check are called by one thread, which also waits for the connections: what they take is taken from the
+// load. Requests are numbered from 0 without gaps.
 type Plan struct {
 	Addr        string                                // host:port
 	Connections int                                   // kept open for the whole run
@@ -42,115 +39,49 @@ func Open(ctx context.Context, rate float64, plan Plan) (*Result, error) {
 	return run(ctx, plan, time.Duration(float64(time.Second)/rate))
 }
 
-// tick sends one token when each request is due, and closes the channel after the last. It sleeps in the system because the timers
-// of the runtime wake up to a millisecond late, which is more than what is measured.
-func tick(ctx context.Context, plan Plan, gap time.Duration, start time.Time) <-chan struct{} {
-	due := make(chan struct{}, 1<<16)
-	go func() {
-		defer close(due)
-		for request := 0; plan.Requests == 0 || request < plan.Requests; request++ {
-			begin := time.Duration(request) * gap
-			if plan.Duration > 0 && begin >= plan.Duration {
-				return
-			}
-			if wait := begin - time.Since(start); wait > 0 {
-				nap := syscall.NsecToTimespec(int64(wait))
-				_ = syscall.Nanosleep(&nap, nil) // woken early by a signal, the request begins a little early
-			}
-			select {
-			case due <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return due
-}
-
 // run shares the requests among the connections; a gap of 0 is a closed loop.
 func run(ctx context.Context, plan Plan, gap time.Duration) (*Result, error) {
 	if plan.Requests == 0 && plan.Duration == 0 {
 		return nil, errors.New("load: a plan needs an end: set Requests or Duration")
 	}
-	conns := make([]*Conn, plan.Connections)
-	for i := range conns {
-		conn, err := Dial(plan.Addr)
-		if err != nil {
-			return nil, err
-		}
-		defer conn.Close()
-		conns[i] = conn
+	l, err := open(plan)
+	if err != nil {
+		return nil, err
 	}
-	var (
-		next    atomic.Int64
-		results = make([]Result, len(conns))
-		start   = time.Now()
-		group   sync.WaitGroup
-	)
-	var due <-chan struct{}
-	if gap > 0 {
-		due = tick(ctx, plan, gap, start)
-	}
-	for i, conn := range conns {
-		group.Go(func() {
-			r := &results[i]
-			var buffer []byte
-			for ctx.Err() == nil {
-				if due != nil {
-					if _, ok := <-due; !ok {
-						return
-					}
-				}
-				begun := time.Now()
-				if due == nil && plan.Duration > 0 && begun.Sub(start) >= plan.Duration {
-					return
-				}
-				request := int(next.Add(1)) - 1
-				if due != nil {
-					begun = start.Add(time.Duration(request) * gap)
-				} else if plan.Requests > 0 && request >= plan.Requests {
-					return
-				}
-				buffer = plan.Next(request, buffer[:0])
-				status, body, err := conn.Do(buffer)
-				ended := time.Now()
-				r.Elapsed = ended.Sub(start)
-				broken := err != nil
-				if !broken {
-					err = plan.Check(request, status, body, begun, ended)
-				}
-				if err != nil {
-					r.Failed++
-					if r.Error == nil {
-						r.Error = fmt.Errorf("request %d: %w", request, err)
-					}
-					if broken {
-						return
-					}
-					continue
-				}
-				r.Done++
-				r.Latency.Record(ended.Sub(begun))
+	defer l.close()
+	start := time.Now()
+	for next := 0; ; {
+		wait := cancelled
+		for len(l.idle) > 0 {
+			passed := time.Since(start)
+			at := passed
+			if gap > 0 {
+				at = time.Duration(next) * gap
 			}
-		})
-	}
-	stop := context.AfterFunc(ctx, func() { // wakes the connections that wait for an answer
-		for _, conn := range conns {
-			_ = conn.Deadline(time.Unix(1, 0))
+			if (plan.Requests > 0 && next >= plan.Requests) || (plan.Duration > 0 && at >= plan.Duration) {
+				if len(l.idle) == l.alive {
+					return l.result, ctx.Err()
+				}
+				break
+			}
+			if at > passed {
+				wait = min(wait, at-passed)
+				break
+			}
+			l.begin(next, start.Add(at))
+			next++
 		}
-	})
-	defer stop()
-	group.Wait()
-	total := &Result{}
-	for i := range results {
-		r := &results[i]
-		total.Done += r.Done
-		total.Failed += r.Failed
-		total.Elapsed = max(total.Elapsed, r.Elapsed)
-		total.Latency.Merge(&r.Latency)
-		if total.Error == nil {
-			total.Error = r.Error
+		if ctx.Err() != nil {
+			return l.result, ctx.Err()
+		}
+		if l.alive == 0 {
+			return l.result, nil
+		}
+		if err := l.wait(wait, start); err != nil {
+			return l.result, fmt.Errorf("load: %w", err)
 		}
 	}
-	return total, ctx.Err()
 }
+
+// cancelled is how long a run may take to see that its context has ended.
+const cancelled = 50 * time.Millisecond

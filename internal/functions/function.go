@@ -29,7 +29,7 @@ type Function struct {
 	Pool *workers.Pool
 
 	schema *jsonschema.Schema
-	noArgs bool // takes no argument at all: the hot path of validation
+	plain  *plain // nil if the signature has more than simple types
 	takes  map[string]bool
 }
 
@@ -56,11 +56,11 @@ func New(f workers.Function, pool *workers.Pool) (*Function, error) {
 	if err := json.Unmarshal(f.Args, &shape); err != nil {
 		return nil, fmt.Errorf("schema of function %s: %w", f.Name, err)
 	}
-	fn.noArgs = len(shape.Properties) == 0
 	fn.takes = make(map[string]bool, len(shape.Properties))
 	for name := range shape.Properties {
 		fn.takes[name] = true
 	}
+	fn.plain = newPlain(f.Args)
 	return fn, nil
 }
 
@@ -80,7 +80,7 @@ func (f *Function) TakesBlob(argument string) bool {
 // Validate checks arguments, a JSON object, against the signature. The problem is HR2002 and names the field by a JSON pointer under
 // /args.
 func (f *Function) Validate(args []byte) error {
-	if f.noArgs && len(args) == 2 && args[0] == '{' {
+	if f.plain != nil && f.plain.fits(args) {
 		return nil
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(args))
