@@ -62,6 +62,12 @@ add_json("hello", 1, 0, {
     "functions": [{"name": "flight_report", "kind": "job", "async": False, "stream": False, "doc": "Makes a report.",
                    "args": SCHEMA, "result": {"type": "object"}, "blobs": ["table"],
                    "options": {"queue": "reports", "retries": 5, "timeout": 600.0, "route": "POST /reports"}}]})
+add_json("hello-of-events", 1, 0, {
+    "protocol": 1, "sdk": "python 0.1.0", "runtime": "CPython 3.11.7", "pid": 4711, "app": "app.py",
+    "functions": [{"name": "moderate", "kind": "batch", "async": False, "stream": False, "doc": "",
+                   "args": {"type": "object", "properties": {"publications": {"type": "object", "title": "Publication"}},
+                            "required": ["publications"], "additionalProperties": False}, "result": {}, "blobs": [],
+                   "options": {"size": 32, "on": {"event": "publish", "channels": "chat:*", "argument": "publications"}}}]})
 add_json("welcome", 2, 0, {"protocol": 1, "worker": "reports-3", "pool": "reports", "spool": "/var/lib/headrace/spool"})
 
 one = [(7, 0, b"", b"{}")]
@@ -107,6 +113,10 @@ add("ping-largest", 14, 0, b"\xa5" * 1024, bytes=(b"\xa5" * 1024).hex())
 add("pong", 15, 0, bytes(range(8)), bytes=bytes(range(8)).hex())
 add_json("request-enqueue", 16, 7, {"id": 1, "op": "enqueue", "function": "flight_report", "args": {"top": 3}, "options": {"delay": 60.0}})
 add_json("request-blob", 16, 7, {"id": 4294967295, "op": "blob", "path": "/spool/x", "type": "text/csv", "name": "x.csv"})
+add_json("request-publish", 16, 7, {"id": 2, "op": "publish", "channel": "chat:1", "data": {"text": "Grüße"}, "key": "k", "idempotency_key": "i",
+                                    "tags": {"a": "b"}, "version": 18446744073709551615, "version_epoch": "e"})
+add_json("request-history", 16, 7, {"id": 3, "op": "history", "channel": "chat:1", "limit": 2, "since": {"offset": 4, "epoch": "e"}, "reverse": True})
+add_json("reply-history", 17, 7, {"id": 3, "ok": {"publications": [{"data": 1, "offset": 3, "time": 1764000000250, "user": "u"}], "offset": 5, "epoch": "e"}})
 add_json("reply-ok", 17, 7, {"id": 1, "ok": {"id": "01JD8Q6Z7TN1V6B3ZK4T5W8XYZ"}})
 add_json("reply-error", 17, 7, {"id": 1, "error": {"code": "HR6009", "message": "unknown operation: sing", "hint": "use the SDK that comes with this headrace"}})
 add_json("fork", 18, 0, {"worker": "reports-4"})
