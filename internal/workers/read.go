@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers/frame"
 	"github.com/headrace/headrace/internal/workers/process"
 )
@@ -149,6 +150,9 @@ func (w *worker) event(f frame.Frame) {
 		w.logged(f.Body, r == nil)
 	}
 	if r == nil {
+		if f.Kind == frame.Request {
+			w.reply(f.Stream, orphaned(f.Body))
+		}
 		return
 	}
 	r.tell(func(s Sink) {
@@ -163,13 +167,38 @@ func (w *worker) event(f frame.Frame) {
 			s.Checkpoint(f.Body)
 		case frame.Request:
 			stream := f.Stream
-			s.Request(f.Body, func(body []byte) {
-				w.pool.mu.Lock()
-				defer w.pool.mu.Unlock()
-				w.send(frame.Append(nil, frame.Reply, stream, body), 0)
-			})
+			s.Request(f.Body, func(body []byte) { w.reply(stream, body) })
 		}
 	})
+}
+
+func (w *worker) reply(stream uint64, body []byte) {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	w.send(frame.Append(nil, frame.Reply, stream, body), 0)
+}
+
+// orphaned is the reply to a request that no running task stands behind, as of a thread that outlives its task.
+func orphaned(request []byte) []byte {
+	type refusal struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	}
+	var asked struct {
+		ID uint32 `json:"id"`
+		Op string `json:"op"`
+	}
+	_ = json.Unmarshal(request, &asked) // a request without an id gets a reply without one
+	p := problem.New("HR6011", "%.40q was asked for, but its task does not run", asked.Op)
+	body, err := json.Marshal(struct {
+		ID    uint32  `json:"id"`
+		Error refusal `json:"error"`
+	}{asked.ID, refusal{p.Code, p.What, p.Hint}})
+	if err != nil { // numbers and strings always encode
+		panic("workers: reply: " + err.Error())
+	}
+	return body
 }
 
 // logged keeps a log frame among the last lines, and hands it to the host if it belongs to no task.
