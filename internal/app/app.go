@@ -33,21 +33,22 @@ type Options struct {
 
 // App is a running node.
 type App struct {
-	config    *config.Config
-	out       io.Writer
-	log       *slog.Logger
-	registry  *prometheus.Registry
-	health    *observe.Health
-	traces    *observe.Traces
-	deaths    *prometheus.CounterVec
-	runtime   string
-	engine    *engine.Engine
-	functions *functions.Registry
-	jobs      *jobs.Jobs
-	pools     pools
-	remote    *workers.Listener
-	control   *control.Server
-	edge      *edge.Server
+	config     *config.Config
+	out        io.Writer
+	log        *slog.Logger
+	registry   *prometheus.Registry
+	health     *observe.Health
+	traces     *observe.Traces
+	deaths     *prometheus.CounterVec
+	runtime    string
+	engine     *engine.Engine
+	functions  *functions.Registry
+	jobs       *jobs.Jobs
+	operations operations // of functions on live channels
+	pools      pools
+	remote     *workers.Listener
+	control    *control.Server
+	edge       *edge.Server
 }
 
 // stopTime bounds everything after the pools have drained.
@@ -103,6 +104,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	a.jobs.SetTraces(a.traces)
+	a.jobs.SetOperations(&a.operations)
 	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
 	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log})
 	if err := a.openPools(ctx, o.Dev); err != nil {

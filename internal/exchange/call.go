@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -43,14 +44,8 @@ func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout t
 	if timeout == 0 {
 		task.Timeout = seconds(fn.Options.Timeout)
 	}
-	wait := seconds(fn.Options.QueueTimeout)
-	if wait == 0 {
-		wait = task.Timeout
-	}
-	if wait == 0 {
-		wait = patience
-	}
-	task.Meta = p.callMeta(r, task)
+	wait := callPatience(fn, task)
+	task.Meta = callMeta(r.Traceparent(), task)
 	if fn.Stream {
 		return p.callStream(r, fn, task, wait)
 	}
@@ -77,9 +72,13 @@ func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout t
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
+// callPatience is how long a call waits for a worker.
+func callPatience(fn *functions.Function, task *workers.Task) time.Duration {
+	return cmp.Or(seconds(fn.Options.QueueTimeout), task.Timeout, patience)
+}
+
 // callMeta is what the worker is told beside the arguments; nil if there is nothing to tell.
-func (p *Planes) callMeta(r *Request, task *workers.Task) []byte {
-	trace := r.Traceparent()
+func callMeta(trace string, task *workers.Task) []byte {
 	if trace == "" && task.Timeout == 0 {
 		return nil
 	}
@@ -222,7 +221,7 @@ func (c *call) Done(outcome workers.Outcome) {
 	c.done <- struct{}{}
 }
 
-// Request implements workers.Sink: a call may store blobs and enqueue jobs.
+// Request implements workers.Sink: a call may ask for what a job may.
 func (c *call) Request(body []byte, reply func([]byte)) {
 	c.planes.Jobs.Answer(body, jobs.Request{}, reply)
 }

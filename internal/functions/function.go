@@ -60,6 +60,9 @@ func New(f workers.Function, pool *workers.Pool) (*Function, error) {
 	for name := range shape.Properties {
 		fn.takes[name] = true
 	}
+	if err := fn.checkEvent(); err != nil {
+		return nil, err
+	}
 	fn.plain = newPlain(f.Args)
 	return fn, nil
 }

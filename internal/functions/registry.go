@@ -14,6 +14,7 @@ import (
 // either the old functions or the new ones.
 type Registry struct {
 	set      atomic.Pointer[map[string]*Function]
+	events   atomic.Pointer[events]
 	changing sync.Mutex
 	changed  []func()
 }
@@ -22,6 +23,7 @@ type Registry struct {
 func NewRegistry(changed ...func()) *Registry {
 	r := &Registry{changed: changed}
 	r.set.Store(&map[string]*Function{})
+	r.events.Store(&events{})
 	return r
 }
 
@@ -49,7 +51,12 @@ func (r *Registry) SetPool(pool *workers.Pool) error {
 		}
 		next[announced.Name] = fn
 	}
+	asked, err := newEvents(next)
+	if err != nil {
+		return err
+	}
 	r.set.Store(&next)
+	r.events.Store(asked)
 	for _, changed := range r.changed {
 		changed()
 	}

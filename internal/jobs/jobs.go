@@ -37,6 +37,8 @@ type Jobs struct {
 	Metrics   *Metrics
 	traces    *observe.Traces
 
+	operations Operations // nil if there are none
+
 	mu         sync.Mutex
 	live       map[ID]*job
 	recent     map[ID]*job // ended and committed, not yet in the index

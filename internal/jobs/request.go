@@ -22,7 +22,18 @@ type ask struct {
 	Path     string          `json:"path"`
 	Type     string          `json:"type"`
 	Name     string          `json:"name"`
+
+	whole []byte // the request, where it is not this plane's
 }
+
+// Operations answers what a running task asks for and this plane does not know. body is the whole request, JSON of spec/frame.md
+// section 7, and the operation's to keep; the answer is the JSON value of ok. An operation that nobody knows is HR6009.
+type Operations interface {
+	Operate(ctx context.Context, op string, body []byte) ([]byte, error)
+}
+
+// SetOperations says who answers other operations than enqueue and blob, for jobs and calls alike. Call it before any pool is set.
+func (j *Jobs) SetOperations(o Operations) { j.operations = o }
 
 type reply struct {
 	ID    uint32        `json:"id"`
@@ -48,6 +59,8 @@ func (j *Jobs) Answer(body []byte, child Request, answer func([]byte)) {
 	err := json.Unmarshal(body, &a)
 	if err != nil {
 		err = problem.New("HR6001", "request of a worker: %w", err)
+	} else if a.Op != "enqueue" && a.Op != "blob" {
+		a.whole = bytes.Clone(body)
 	}
 	go func() {
 		out := reply{ID: a.ID}
@@ -81,6 +94,10 @@ func (j *Jobs) serve(a *ask, child Request) (any, error) {
 		}
 		return j.engine.Blobs().Adopt(ctx, a.Path, blob.Meta{Type: a.Type, Name: a.Name})
 	default:
+		if j.operations != nil {
+			answer, err := j.operations.Operate(ctx, a.Op, a.whole)
+			return json.RawMessage(answer), err
+		}
 		return nil, problem.New("HR6009", "operation %q", a.Op)
 	}
 }

@@ -41,6 +41,14 @@ type Options struct {
 	Cron         string   `json:"cron,omitempty"`
 	Timezone     string   `json:"timezone,omitempty"`
 	Missed       string   `json:"missed,omitempty"`
+	On           *Event   `json:"on,omitempty"`
+}
+
+// Event is the live event that a function answers; see spec/frame.md section 11.
+type Event struct {
+	Event    string `json:"event"`              // connect, subscribe or publish
+	Channels string `json:"channels,omitempty"` // name of a channel, or a beginning of names and a star; empty for connect
+	Argument string `json:"argument"`           // name of the argument that gets the request
 }
 
 // Task is one run of a function that a pool has been offered.
