@@ -31,6 +31,8 @@ const (
 	abort                        // close with a reset: the peer does not read
 	told                         // Closed was called
 	released                     // the socket is closed
+	refused                      // Write has said ErrBlocked
+	alarm                        // a Handler that may wait for Writable is to be told of the close
 )
 
 // Conn is a parked connection. Its methods may be called from any goroutine and never block.
@@ -88,6 +90,7 @@ func (c *Conn) Write(b []byte) error {
 			return c.writeStream(b)
 		}
 		if len(c.more.out) > 0 {
+			c.flags |= refused
 			return ErrBlocked
 		}
 	}
@@ -151,11 +154,23 @@ func (c *Conn) shut(err error) {
 	}
 	c.state = closing
 	c.extra().err = err
+	c.warn()
 	if c.unwritten() {
 		c.engine.wheel.set(c, grace)
 		return
 	}
 	c.written()
+}
+
+// warn calls Writable once more when Write has refused bytes: the Handler may wait for it.
+func (c *Conn) warn() {
+	if c.flags&refused == 0 {
+		return
+	}
+	c.flags = c.flags&^refused | alarm
+	if c.flags&writing == 0 || c.fd < 0 {
+		c.queue(doFlush, writing)
+	}
 }
 
 func (c *Conn) unwritten() bool {
@@ -181,6 +196,7 @@ func (c *Conn) kill(err error) {
 	}
 	if c.state == open {
 		c.extra().err = err
+		c.warn()
 	}
 	tell := c.state < draining && c.flags&abort == 0
 	c.state = dead
@@ -334,31 +350,17 @@ func (c *Conn) spare() {
 	}
 }
 
+// flush writes what is kept.
 func (c *Conn) flush() {
 	c.mu.Lock()
-	for c.flags&writable != 0 {
-		c.flags &^= writable
-		if c.state >= draining || c.more == nil || len(c.more.out) == 0 {
-			continue
+	for c.flags&(writable|alarm) != 0 {
+		tell, again := c.flags&alarm != 0, c.flags&writable != 0
+		c.flags &^= writable | alarm
+		if again && c.state < draining && c.fd >= 0 && c.unwritten() && c.drain() {
+			tell = true
 		}
-		n, err := sysWrite(int(c.fd), c.more.out)
-		if err != nil && err != syscall.EAGAIN {
-			c.kill(err)
+		if !tell {
 			continue
-		}
-		if c.more.out = c.more.out[n:]; len(c.more.out) > 0 {
-			continue
-		}
-		c.more.out = nil
-		if c.state == closing {
-			c.written()
-			continue
-		}
-		if err := c.poller().want(c, false); err != nil {
-			continue
-		}
-		if c.flags&reading == 0 {
-			c.spare()
 		}
 		c.mu.Unlock()
 		c.callWritable()
@@ -366,6 +368,31 @@ func (c *Conn) flush() {
 	}
 	c.flags &^= writing
 	c.end()
+}
+
+// drain tells whether an open connection is writable again. It is called with c.mu held.
+func (c *Conn) drain() bool {
+	n, err := sysWrite(int(c.fd), c.more.out)
+	if err != nil && err != syscall.EAGAIN {
+		c.kill(err)
+		return false
+	}
+	if c.more.out = c.more.out[n:]; len(c.more.out) > 0 {
+		return false
+	}
+	c.more.out = nil
+	if c.state == closing {
+		c.written()
+		return false
+	}
+	if c.poller().want(c, false) != nil {
+		return false
+	}
+	c.flags &^= refused
+	if c.flags&reading == 0 {
+		c.spare()
+	}
+	return true
 }
 
 func (c *Conn) tick() {

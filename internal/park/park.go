@@ -38,7 +38,8 @@ type Handler interface {
 	// Read gets what arrived and returns how much of it is done with. The rest comes again with more behind it. b is valid, and may
 	// be written to, until Read returns.
 	Read(c *Conn, b []byte) (taken int)
-	// Writable says that what an earlier Write left behind is written.
+	// Writable says that what an earlier Write left behind is written. It also comes once when the connection begins to close after
+	// a Write that got ErrBlocked, so that a Read may wait for it; Write then returns net.ErrClosed.
 	Writable(c *Conn)
 	// Tick says that the time of Wake has come.
 	Tick(c *Conn)

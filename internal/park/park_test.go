@@ -85,6 +85,7 @@ type bench struct {
 	testing.TB
 	*Engine
 	listener net.Listener
+	dialing  sync.Mutex
 }
 
 func start(t testing.TB, network string) *bench {
@@ -112,7 +113,7 @@ func start(t testing.TB, network string) *bench {
 			t.Error("connections left:", n)
 		}
 	})
-	return &bench{t, e, l}
+	return &bench{TB: t, Engine: e, listener: l}
 }
 
 // pair connects and parks the server's end.

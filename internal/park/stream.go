@@ -16,8 +16,7 @@ var errNoSocket = errors.New("no plain socket")
 type stream struct {
 	conn    net.Conn
 	out     []byte
-	pending int  // bytes of out and of the write under way
-	refused bool // Write has said ErrBlocked
+	pending int // bytes of out and of the write under way
 }
 
 func (e *Engine) parkStream(c *Conn, conn net.Conn) error {
@@ -69,7 +68,7 @@ func (c *Conn) pump() {
 func (c *Conn) writeStream(b []byte) error {
 	s := c.more.stream
 	if s.pending > 0 && s.pending+len(b) > streamWindow {
-		s.refused = true
+		c.flags |= refused
 		return ErrBlocked
 	}
 	s.out = append(s.out, b...)
@@ -96,10 +95,10 @@ func (c *Conn) push() {
 		if err != nil {
 			c.kill(err)
 		}
-		if s.pending > 0 || c.state != open || !s.refused {
+		if s.pending > 0 || c.state != open || c.flags&refused == 0 {
 			continue
 		}
-		s.refused = false
+		c.flags &^= refused
 		c.mu.Unlock()
 		c.callWritable()
 		c.mu.Lock()
