@@ -66,6 +66,10 @@ crash: $(BIN) ## The long crash run: 200 random kills (KILLS=n, SEED=n)
 bench/jobs: $(BIN) ## Jobs beside Celery, Dramatiq and BullMQ; prints a table
 	go run ./bench/jobs
 
+.PHONY: bench/live
+bench/live: $(BIN) ## Live connections beside ws, Socket.IO and the library centrifuge; prints a table
+	go run ./bench/live
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 10s)
 	@for package in $$(go list ./...); do for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \
