@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -86,6 +87,7 @@ type bench struct {
 	*Engine
 	listener net.Listener
 	dialing  sync.Mutex
+	peers    []int // descriptors to close
 }
 
 func start(t testing.TB, network string) *bench {
@@ -102,8 +104,12 @@ func start(t testing.TB, network string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := &bench{TB: t, Engine: e, listener: l}
 	t.Cleanup(func() {
 		l.Close()
+		for _, fd := range b.peers {
+			syscall.Close(fd)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := e.Stop(ctx); err != nil {
@@ -113,7 +119,7 @@ func start(t testing.TB, network string) *bench {
 			t.Error("connections left:", n)
 		}
 	})
-	return &bench{TB: t, Engine: e, listener: l}
+	return b
 }
 
 // pair connects and parks the server's end.
