@@ -321,9 +321,9 @@ func (r *recorder) Presence(_ context.Context, channel string) ([]member, error)
 	return []member{{Client: "c", User: "7", Info: json.RawMessage(`{"x":1}`)}}, nil
 }
 
-func (r *recorder) History(_ context.Context, channel string, o reading) (history, error) {
+func (r *recorder) History(_ context.Context, channel string, o reading) (found, error) {
 	r.note("history %s %d %v %v", channel, o.Limit, *o.Since, o.Reverse)
-	return history{[]publication{{Data: json.RawMessage("1"), Offset: 4, User: "7"}}, position{5, "e"}}, nil
+	return found{[]publication{{Data: json.RawMessage("1"), Offset: 4, User: "7"}}, position{5, "e"}}, nil
 }
 
 func (r *recorder) Disconnect(_ context.Context, who whom, code uint32, reason string) error {

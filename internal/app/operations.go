@@ -12,7 +12,7 @@ type channels interface {
 	Publish(ctx context.Context, channel string, o publishing) (position, error)
 	Broadcast(ctx context.Context, channels []string, o publishing) ([]position, error)
 	Presence(ctx context.Context, channel string) ([]member, error)
-	History(ctx context.Context, channel string, o reading) (history, error)
+	History(ctx context.Context, channel string, o reading) (found, error)
 	Disconnect(ctx context.Context, who whom, code uint32, reason string) error // a code of 0 is the plane's own
 	Unsubscribe(ctx context.Context, channel string, who whom) error
 }
@@ -42,7 +42,7 @@ type (
 		Since   *position `json:"since"`
 		Reverse bool      `json:"reverse"`
 	}
-	history struct {
+	found struct {
 		Publications []publication `json:"publications"`
 		position
 	}
@@ -112,9 +112,9 @@ var served = map[string]func(context.Context, channels, []byte) (any, error){
 		Channel string `json:"channel"`
 		reading
 	}) (any, error) {
-		found, err := live.History(ctx, a.Channel, a.reading)
-		found.Publications = append([]publication{}, found.Publications...)
-		return found, err
+		past, err := live.History(ctx, a.Channel, a.reading)
+		past.Publications = append([]publication{}, past.Publications...)
+		return past, err
 	}),
 	"disconnect": with(func(ctx context.Context, live channels, a *struct {
 		whom

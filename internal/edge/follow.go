@@ -51,6 +51,9 @@ func (s *Server) follower(r *exchange.Request) (jobs.ID, error) {
 	return id, s.key.check(id, token)
 }
 
+// Follows is nil if the token is that of a follow link of the job, which has not expired; otherwise HR1006.
+func (s *Server) Follows(id jobs.ID, token string) error { return s.key.check(id, []byte(token)) }
+
 // token comes in the query, since an EventSource sends no headers, or as a bearer token.
 func token(r *exchange.Request) []byte {
 	if token := r.QueryArgs().Peek("token"); len(token) > 0 {

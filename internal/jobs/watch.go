@@ -97,26 +97,9 @@ func (j *Jobs) unwatch(b *job, w *watcher) {
 
 // past tells the events of a job that has ended.
 func (j *Jobs) past(id ID, n uint32, f func(Event) error) error {
-	j.mu.Lock()
-	var events []Event
-	if b := j.recent[id]; b != nil {
-		events = append(append(events, firstEvent(b.Created, b.due)), b.history...)
-		j.mu.Unlock()
-	} else {
-		j.mu.Unlock()
-		r, err := j.index.get(id)
-		if err != nil {
-			return err
-		}
-		events = append(events, firstEvent(r.Created, r.due))
-		stored, err := j.index.history(id, 0)
-		if err != nil {
-			return err
-		}
-		if stored == nil {
-			stored = plainHistory(&r)
-		}
-		events = append(events, stored...)
+	events, err := j.all(id)
+	if err != nil {
+		return err
 	}
 	for _, e := range events {
 		if e.N > n {
@@ -126,6 +109,48 @@ func (j *Jobs) past(id ID, n uint32, f func(Event) error) error {
 		}
 	}
 	return nil
+}
+
+// all returns the events of a job that has ended.
+func (j *Jobs) all(id ID) ([]Event, error) {
+	j.mu.Lock()
+	if b := j.recent[id]; b != nil {
+		defer j.mu.Unlock()
+		return append([]Event{firstEvent(b.Created, b.due)}, b.history...), nil
+	}
+	j.mu.Unlock()
+	r, err := j.index.get(id)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := j.index.history(id, 0)
+	if err != nil {
+		return nil, err
+	}
+	if stored == nil {
+		stored = plainHistory(&r)
+	}
+	return append([]Event{firstEvent(r.Created, r.due)}, stored...), nil
+}
+
+// Events returns all committed events of a job, the first one first; the event at index i has the number i+1.
+func (j *Jobs) Events(id ID) ([]Event, error) {
+	j.mu.Lock()
+	b := j.live[id]
+	if b == nil || b.visible == 0 {
+		j.mu.Unlock()
+		return j.all(id)
+	}
+	defer j.mu.Unlock()
+	events := []Event{firstEvent(b.Created, b.due)}
+	if b.more != nil {
+		for _, e := range b.history {
+			if e.N <= b.visible {
+				events = append(events, e)
+			}
+		}
+	}
+	return events, nil
 }
 
 // plainHistory is the history of a job that was ready, ran once and ended: it is not stored, since it follows from the job.
