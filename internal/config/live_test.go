@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -10,6 +11,11 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 )
+
+const publicKey = `-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+`
 
 func TestLiveIsOffWithoutSection(t *testing.T) {
 	c, err := config.Load([]string{write(t, "log: {level: warn}\n")}, nil, nil)
@@ -41,13 +47,16 @@ func TestLiveLayers(t *testing.T) {
 	path := write(t, `
 live:
   origins: ["*.example.com", localhost:5173, "[::1]:8080", "*"]
-  token: {secret: s3cret, public_key_files: [keys/a.pem]}
+  token: {secret: s3cret, public_key_files: [a.pem]}
   max_channels: 7
   channels:
   namespaces:
     chat: {history: {size: 100, age: 1h}, delta: true, subscribe: "true"}
     room:
 `)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "a.pem"), []byte(publicKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c, err := config.Load([]string{path}, []string{
 		"HEADRACE_LIVE_PING=30s", "HEADRACE_LIVE_NAMESPACES_CHAT_PRESENCE=true", "HEADRACE_LIVE_CHANNELS_PUBLISH=true", "HEADRACE_LIVE_RPC=[add]",
 	}, map[string]string{"live.namespaces.room.slow": "resync"})
@@ -63,7 +72,7 @@ live:
 		{"number in the file", l.MaxChannels, 7},
 		{"environment", l.Ping, 30 * time.Second},
 		{"list from the environment", l.RPC[0], "add"},
-		{"path of a key", l.Token.PublicKeyFiles[0], filepath.Join(filepath.Dir(path), "keys/a.pem")},
+		{"path of a key", l.Token.PublicKeyFiles[0], filepath.Join(filepath.Dir(path), "a.pem")},
 		{"subscription tokens", l.SubscriptionTokens().Secret, "s3cret"},
 		{"channels without namespace", l.Namespace("").Publish, "true"},
 		{"default of a namespace", chat.Recovery, "stream"},

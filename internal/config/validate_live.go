@@ -1,12 +1,19 @@
 package config
 
 import (
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/live/rules"
 )
 
 // jobsNamespace is that of the channels that follow a job, job:ID.
@@ -84,6 +91,19 @@ func (c *Config) validateToken(at string, t *Token) error {
 			return c.invalid(at+".jwks_url", "it is not the address of a key set").Hinting("write https://host/path")
 		}
 	}
+	for i, name := range t.PublicKeyFiles {
+		key := fmt.Sprintf("%s.public_key_files[%d]", at, i)
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return c.invalid(key, "%w", err).Hinting("name a PEM file that can be read")
+		}
+		if _, err := identity.ParsePublicKeys(text); err != nil {
+			return c.invalid(key, "%w", err).Hinting("write public keys of RSA (2048 bits or more), P-256, P-384, P-521 or Ed25519 in PEM")
+		}
+	}
+	if block, _ := pem.Decode([]byte(t.Secret)); block != nil {
+		return c.invalid(at+".secret", "it is a key in PEM, with which anybody who knows it could sign").Hinting("name its file in %s.public_key_files", at)
+	}
 	claim := at + ".issuer"
 	if t.Issuer == "" {
 		claim = at + ".audience"
@@ -115,5 +135,36 @@ func (c *Config) validateNamespace(at string, n *Namespace) error {
 		return c.invalid(at+".subscription_token", "there is no key to verify a token with").
 			Hinting("set secret, public_key_files or jwks_url of live.subscription_token or of live.token")
 	}
+	for _, rule := range []struct{ key, text string }{
+		{"subscribe", n.Subscribe}, {"publish", n.Publish}, {"see_presence", n.SeePresence}, {"see_history", n.SeeHistory},
+	} {
+		if err := c.validateRule(at+"."+rule.key, rule.text); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// validateRule marks the place inside of the rule where the rule is written on one line as it is.
+func (c *Config) validateRule(at, text string) error {
+	_, err := rules.Compile(text)
+	var broken *rules.Error
+	if !errors.As(err, &broken) {
+		return err
+	}
+	hint := broken.Hint
+	if hint == "" {
+		hint = "see the rules in docs/reference/configuration.md"
+	}
+	p := c.places[at]
+	if p.line > 0 && broken.Line == 1 {
+		value := string([]rune(p.text)[min(p.col-1, utf8.RuneCountInString(p.text)):])
+		if before, _, ok := strings.Cut(value, text); ok {
+			p.col += utf8.RuneCountInString(before) + broken.Column - 1
+			return invalid(p, at, "%s", broken.Message).Hinting("%s", hint)
+		}
+	}
+	lines := strings.Split(text, "\n")
+	line := strings.TrimSpace(lines[min(broken.Line, len(lines))-1])
+	return invalid(p, at, "%s, at line %d, column %d of the rule: %s", broken.Message, broken.Line, broken.Column, line).Hinting("%s", hint)
 }
