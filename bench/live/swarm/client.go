@@ -47,7 +47,7 @@ func (s *swarm) dial(c *client) error {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // close resets: no port stays in TIME_WAIT
-	if c.stalls { // small buffers at both ends, as across a network: with the segments of loopback the sender's would be 2.6 MB
+	if c.stalls {                                                                          // small buffers at both ends, as across a network: with the segments of loopback the sender's would be 2.6 MB
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1400)
 	}
