@@ -5,11 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/problem"
 )
+
+// askTime is how long a function that names no timeout has for its answer to an event, the wait for a worker included.
+const askTime = 10 * time.Second
 
 // authority lets the functions of the app decide what live clients may do, and lets clients call functions. It is live's Authority.
 type authority struct {
@@ -42,6 +46,11 @@ func (a *authority) Ask(ctx context.Context, event string, request any) ([]byte,
 	args, err := json.Marshal(map[string]json.RawMessage{fn.Options.On.Argument: body})
 	if err != nil {
 		return nil, problem.New("HR7004", "request of %s: %w", event, err)
+	}
+	if fn.Options.Timeout == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, askTime)
+		defer cancel()
 	}
 	return a.planes.Run(ctx, fn, args, a.log)
 }

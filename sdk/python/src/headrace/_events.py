@@ -17,7 +17,7 @@ OnPublish = TypeVar("OnPublish", bound=Callable[..., Publication | None | _Each 
 
 class Events:
     """Functions that headrace asks before it lets a live client do something. Each answers None to allow it, an object to say more, or raises
-    hr.Deny or hr.Disconnect. Any other exception refuses it too, as an internal error.
+    hr.Deny or hr.Disconnect. Any other exception refuses it too, as an internal error. Without a timeout it has 10 s.
 
     Where several fit a channel, the one with the longest pattern is asked, and a whole name goes before a pattern.
     """
