@@ -42,11 +42,11 @@ func (k *keys) add(channel, key string, use keyUse, limit int) {
 		k.nearest = use.until
 	}
 	k.byName[keyName(channel, key)] = use
-	for name := range k.byName {
-		if len(k.byName) <= limit {
-			return
+	if len(k.byName) > limit {
+		for name := range k.byName {
+			delete(k.byName, name)
+			break
 		}
-		delete(k.byName, name)
 	}
 }
 

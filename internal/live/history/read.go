@@ -215,14 +215,15 @@ func (l *Log) entries(ctx context.Context, ch *channel, w window, top Position, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	from := uint64(1)
+	from := scanFrom{subject: ch.subject, seq: 1}
 	if o.Size > 2*batchMessages && w.low > 1 {
-		if from, err = l.seek(ctx, ch, Position{w.low, top.Epoch}, high); err != nil {
+		if from.seq, err = l.seek(ctx, ch, Position{w.low, top.Epoch}, high); err != nil {
 			return nil, err
 		}
+		from.expect = w.high - w.low + 1
 	}
 	now := time.Now()
-	err = l.scan(ctx, scanFrom{subject: ch.subject, seq: from}, func(m *message) (bool, error) {
+	err = l.scan(ctx, from, func(m *message) (bool, error) {
 		r, err := parseRecord(m.data)
 		if err != nil {
 			return false, err

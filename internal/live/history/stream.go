@@ -70,11 +70,12 @@ func (l *Log) parse(reply *nats.Msg) (*message, error) {
 	return &message{reply.Data, seq, at}, nil
 }
 
-// scanFrom is where a scan begins: at a sequence, or at a time.
+// scanFrom is where a scan begins, at a sequence or at a time, and how many messages it is about to take; 0: not known.
 type scanFrom struct {
 	subject string
 	seq     uint64
 	since   time.Time
+	expect  uint64
 }
 
 const (
@@ -91,6 +92,9 @@ func (l *Log) scan(ctx context.Context, from scanFrom, f func(*message) (more bo
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	request := getRequest{Seq: from.seq, Next: from.subject, Batch: batchMessages, Bytes: batchBytes}
+	if from.expect > 0 {
+		request.Batch = int(min(from.expect, batchMessages))
+	}
 	if !from.since.IsZero() {
 		request.Since = &from.since
 	} else {
@@ -133,7 +137,7 @@ func (l *Log) scan(ctx context.Context, from scanFrom, f func(*message) (more bo
 func (l *Log) seek(ctx context.Context, ch *channel, to Position, high uint64) (uint64, error) {
 	low := uint64(1)
 	for range 64 {
-		if high-low < batchMessages {
+		if high <= low {
 			break
 		}
 		middle := low + (high-low)/2
