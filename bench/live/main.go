@@ -171,8 +171,8 @@ func (b *bench) method() string {
 - 6: %d clients, %d publications a second to all of them, %d more at the moment of the cut. Clients come back at once, %d handshakes at a time.
   Cut: the clients' side resets all connections. From the cut to the last answer with what was missed.
 - 7: TCP, WebSocket, token verified, subscribed; %d handshakes at a time, %d rounds of %d. Node verifies with jsonwebtoken, centrifuge with golang-jwt.
-- 8: 50 publications a second to %d clients and one more that stops reading; from the POST to the arrival; %d pairs of %v, median of p99.
+- 8: %d publications a second to %d clients and one more that stops reading; from the POST to the arrival; %d pairs of %v, median of p99.
 - uWebSockets.js is not here: it is not on npm, only on GitHub, whence the benchmark cannot install it.
 `, most, small, large>>10, b.connections, b.publishing, b.connections, b.bursts, burst, b.idle, acknowledging, publishers, b.rate,
-		b.returning, perSecond, meanwhile, underWay, underWay, b.rounds, b.connections, neighbours, b.pairs, b.each)
+		b.returning, perSecond, meanwhile, underWay, underWay, b.rounds, b.connections, slowRate, neighbours, b.pairs, b.each)
 }

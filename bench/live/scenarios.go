@@ -24,8 +24,8 @@ type sizes struct {
 
 var (
 	full = sizes{
-		connections: 10_000, publishing: 50, bursts: 3, idle: 75 * time.Second, rounds: 3, rate: 10 * time.Second,
-		returning: 15_000, each: 4 * time.Second, pairs: 3,
+		connections: 10_000, publishing: 50, bursts: 2, idle: 75 * time.Second, rounds: 2, rate: 10 * time.Second,
+		returning: 15_000, each: 2 * time.Second, pairs: 5,
 	}
 	short = sizes{
 		connections: 1_000, publishing: 20, bursts: 2, idle: 2 * time.Second, rounds: 1, rate: time.Second,
@@ -35,9 +35,10 @@ var (
 
 const (
 	burst      = 100
-	small      = 100      // bytes of the data of a publication
-	large      = 16 << 10 // of scenario 8, so that the buffers of a client that does not read fill
-	neighbours = 200      // clients of scenario 8 that do read
+	small      = 100     // bytes of the data of a publication
+	large      = 4 << 10 // of scenario 8, so that the buffers of a client that does not read fill
+	neighbours = 200     // clients of scenario 8 that do read
+	slowRate   = 100     // publications a second
 )
 
 // bench runs scenarios and notes figures.
@@ -72,7 +73,7 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		}
 		lots = append(lots, &lot{server: s, crowd: crowd})
 	}
-	if err := pass(ctx, 2*time.Second); err != nil {
+	if err := pass(ctx, min(10*time.Second, b.idle)); err != nil { // what a start leaves behind is gone
 		return err
 	}
 	for _, l := range lots {
@@ -231,7 +232,7 @@ func (b *bench) slow(ctx context.Context, c *contender) error {
 		}
 		window, cancel := context.WithTimeout(ctx, length)
 		defer cancel()
-		if err := p.steadily(window, 50); err != nil {
+		if err := p.steadily(window, slowRate); err != nil {
 			return none, err
 		}
 		if err := crowd.reach(ctx, p.n); err != nil {
