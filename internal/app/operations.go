@@ -47,7 +47,8 @@ type (
 		position
 	}
 	publication struct {
-		Data   json.RawMessage   `json:"data"`
+		Data   json.RawMessage   `json:"data,omitempty"`
+		Binary []byte            `json:"b64data,omitempty"` // instead of data that is no JSON
 		Offset uint64            `json:"offset"`
 		Time   int64             `json:"time,omitempty"` // Unix milliseconds
 		Client string            `json:"client,omitempty"`

@@ -89,6 +89,7 @@ def test_a_batch_answers_each(start: Start) -> None:
     *good, wrong, bad = ask("hi", "rude", {"text": 1}, 5, 6)
     assert good == [{"data": "HI"}, {"error": {"code": 103, "message": "be kind"}}, {}]
     assert wrong.startswith("moderate() answered with int") and bad == "bad"
+    assert (hr.Publication.of({"channel": "a", "b64data": "/w=="}).data, hr.Publication.of({"channel": "a"}).data) == (b"\xff", None)
     assert ask("all", "hi") == [{"error": {"code": 103, "message": "all of you"}}] * 2
 
 

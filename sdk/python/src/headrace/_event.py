@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone
@@ -66,7 +67,8 @@ class Publication(Request):
     """Data of a channel: one that a client wants to publish, or one of the channel's history."""
 
     channel: str
-    data: Any
+    data: Any = None
+    """Plain JSON values. What a client published and is no JSON is a string where on_publish is asked, bytes in a history."""
     _: KW_ONLY
     client: str = ""
     """The publishing connection's id; empty if it was published by a function or the API."""
@@ -85,8 +87,9 @@ class Publication(Request):
     def of(cls, told: Any) -> Self:
         """The publication that a JSON object stands for; its time is in Unix milliseconds."""
         made = super(Publication, cls).of(told)
-        at = told.get("time")
-        return made if at is None else replace(made, time=datetime.fromtimestamp(at / 1000, timezone.utc))
+        at, binary = told.get("time"), told.get("b64data")
+        return made if at is None and binary is None else replace(
+            made, time=None if at is None else datetime.fromtimestamp(at / 1000, timezone.utc), data=made.data if binary is None else b64decode(binary))
 
     def amended(self, data: Any) -> Publication:
         """The same with other data, to be returned by an on_publish function."""
