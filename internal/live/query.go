@@ -1,0 +1,133 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/headrace/headrace/internal/live/fanout"
+	"github.com/headrace/headrace/internal/live/history"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+func contains(list []string, one string) bool { return one != "" && slices.Contains(list, one) }
+
+// rpcFailure is what a client is told of a problem. What went wrong inside is not told.
+func rpcFailure(err error) error {
+	p := problem.From(err)
+	switch status := p.Status(); {
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		return ErrTooManyRequests
+	case status == http.StatusNotFound:
+		return ErrMethodNotFound
+	case status >= 400 && status < 500:
+		return &Failure{Code: ErrBadRequest.Code, Message: p.What}
+	default:
+		return ErrInternal
+	}
+}
+
+// may tells whether the client passes a rule of a channel's namespace, and which namespace it is.
+func (s *Session) may(channel string, of func(*namespace) *rule) (*namespace, error) {
+	if channel == "" {
+		return nil, DisconnectBadRequest
+	}
+	n, rest, err := s.live.options.Load().channel(channel)
+	if err != nil {
+		return nil, err
+	}
+	w := s.identity()
+	if listed := users(channel); listed != nil && !contains(listed, w.user) {
+		return nil, ErrPermissionDenied
+	}
+	if !of(n).allows(asking{w, s.id.String(), channel, rest}) {
+		return nil, ErrPermissionDenied
+	}
+	return n, nil
+}
+
+func (s *Session) presence(t *turn, id uint32, r *protocol.PresenceRequest) error {
+	n, err := s.may(r.Channel, func(n *namespace) *rule { return n.seePresence })
+	if err != nil {
+		return err
+	}
+	if !n.Presence {
+		return ErrNotAvailable
+	}
+	t.reply(id, &protocol.Reply{Presence: &protocol.PresenceResult{Presence: s.live.present(r.Channel)}})
+	return nil
+}
+
+func (s *Session) presenceStats(t *turn, id uint32, r *protocol.PresenceStatsRequest) error {
+	n, err := s.may(r.Channel, func(n *namespace) *rule { return n.seePresence })
+	if err != nil {
+		return err
+	}
+	if !n.Presence {
+		return ErrNotAvailable
+	}
+	clients, users := s.live.crowd(r.Channel)
+	t.reply(id, &protocol.Reply{PresenceStats: &protocol.PresenceStatsResult{NumClients: uint32(clients), NumUsers: uint32(users)}})
+	return nil
+}
+
+// present is who is in a channel, by client. Presence is not stored: it is what the subscriptions are.
+func (l *Live) present(channel string) map[string]*protocol.ClientInfo {
+	all := map[string]*protocol.ClientInfo{}
+	if c := l.hub.Channel(channel); c != nil {
+		c.Each(func(sub *fanout.Subscription) bool {
+			if sub.Flags()&fanout.Present != 0 {
+				info := sub.Receiver.(*Session).info(channelInfo(sub))
+				all[info.Client] = info
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// crowd counts who is in a channel.
+func (l *Live) crowd(channel string) (clients, users int) {
+	names := map[string]struct{}{}
+	if c := l.hub.Channel(channel); c != nil {
+		c.Each(func(sub *fanout.Subscription) bool {
+			if sub.Flags()&fanout.Present != 0 {
+				clients++
+				names[sub.Receiver.(*Session).identity().user] = struct{}{}
+			}
+			return true
+		})
+	}
+	return clients, len(names)
+}
+
+func (s *Session) history(t *turn, id uint32, r *protocol.HistoryRequest) error {
+	n, err := s.may(r.Channel, func(n *namespace) *rule { return n.seeHistory })
+	if err != nil {
+		return err
+	}
+	if n.log == nil {
+		return ErrNotAvailable
+	}
+	f := history.Filter{Limit: int(r.Limit), Reverse: r.Reverse}
+	if r.Since != nil {
+		if r.Reverse && r.Since.Offset == 0 {
+			return ErrBadRequest
+		}
+		f.Since = &history.Position{Offset: r.Since.Offset, Epoch: r.Since.Epoch}
+	}
+	ctx, cancel := context.WithTimeout(s.live.running, readWait)
+	defer cancel()
+	publications, top, err := n.log.Read(ctx, r.Channel, f)
+	if errors.Is(err, history.ErrGone) {
+		return ErrUnrecoverable
+	}
+	if err != nil {
+		return err
+	}
+	t.reply(id, &protocol.Reply{History: &protocol.HistoryResult{Publications: publications, Offset: top.Offset, Epoch: top.Epoch}})
+	return nil
+}

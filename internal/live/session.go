@@ -1,0 +1,224 @@
+package live
+
+import (
+	"sync"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/headrace/headrace/internal/live/fanout"
+	"github.com/headrace/headrace/internal/live/wire"
+	"github.com/headrace/headrace/internal/park"
+	"github.com/headrace/headrace/internal/websocket"
+)
+
+// transport is the door a connection came through.
+type transport uint8
+
+const (
+	transportWebSocket transport = iota
+	transportSSE
+	transportStream
+	transportUniSSE
+	transportUniWebSocket
+	transports // how many there are
+)
+
+var transportNames = [transports]string{"websocket", "sse", "http_stream", "uni_sse", "uni_websocket"}
+
+func (t transport) String() string { return transportNames[t] }
+
+// The life of a Session.
+const (
+	fresh      uint8 = iota // nothing but a handshake
+	connecting              // the connect command is being answered
+	connected
+	refused // the connect command was refused; another command ends the connection
+	over
+)
+
+// Session is a client's connection. It has no goroutine and, while idle, no buffer. What changes is guarded by mu; commands are handled one after
+// another (see commands).
+type Session struct {
+	live *Live
+	conn *park.Conn
+	who  *who
+	subs []*fanout.Subscription
+	out  *outbox // nil while the socket takes everything
+	more *more   // nil for most
+	next *Session
+
+	reader websocket.Reader
+
+	id   clientID
+	slot uint32
+
+	// Times in ticks since the plane was opened; 0 is never.
+	pingAt uint32 // or, before the connect command, the time for it
+	pongBy uint32
+	endsAt uint32 // of the identity
+	subsAt uint32 // the first subscription that ends
+
+	spent   float32 // commands of the bucket
+	spentAt uint32
+
+	mu        sync.Mutex
+	transport transport
+	format    wire.Format
+	state     uint8
+	corks     uint8 // turns that hold what channels send back until their replies are written
+	busy      uint8 // commands that wait for a function
+	blocked   bool  // the socket takes nothing
+	pinged    bool  // a pong may come
+	stuck     bool  // nothing was written since the last ping
+	clean     bool  // the session has left everything
+	named     bool  // the registry has its user
+}
+
+// who is the identity of a client; it is replaced, never changed.
+type who struct {
+	user    string
+	info    []byte // JSON, shown to others
+	claims  []byte // JSON of the token; nil without one
+	expires int64  // Unix seconds; 0 is never
+	refresh bool   // the client brings the next token
+}
+
+var nobody = &who{}
+
+// more is what only some sessions have.
+type more struct {
+	commands sync.Mutex // held while commands of an emulated connection are handled
+	secret   [16]byte   // of an emulated connection
+	joining  []*joining
+	buckets  map[string]*bucket // publications by namespace
+	wanted   []string           // channels that a one-way client asked for
+}
+
+// joining is a subscription that is being asked for.
+type joining struct {
+	channel   string
+	cancelled bool
+}
+
+func (s *Session) extra() *more {
+	if s.more == nil {
+		s.more = &more{}
+	}
+	return s.more
+}
+
+// find is the subscription to a channel. It is called with s.mu held.
+func (s *Session) find(channel string) *fanout.Subscription {
+	for _, sub := range s.subs {
+		if sub.Channel.Name == channel {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (s *Session) identity() *who {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.who == nil {
+		return nobody
+	}
+	return s.who
+}
+
+// info is what others see of the client.
+func (s *Session) info(channelInfo []byte) *protocol.ClientInfo {
+	w := s.identity()
+	return &protocol.ClientInfo{User: w.user, Client: s.id.String(), ConnInfo: w.info, ChanInfo: channelInfo}
+}
+
+// uni tells whether the client cannot send commands.
+func (s *Session) uni() bool { return s.format&wire.Uni != 0 }
+
+// end disconnects the client. It may be called with locks of channels held.
+func (s *Session) end(d *Disconnect) {
+	s.mu.Lock()
+	s.endLocked(d)
+	s.mu.Unlock()
+}
+
+func (s *Session) endLocked(d *Disconnect) {
+	if s.state == over {
+		return
+	}
+	s.state = over
+	s.live.metrics.disconnected(d.Code)
+	if s.conn == nil {
+		return
+	}
+	if !s.blocked {
+		if s.format.WebSocket() {
+			_ = s.conn.Write(websocket.AppendClose(nil, websocket.Code(d.Code), d.Reason))
+		} else if m, err := s.format.Push(&protocol.Push{Disconnect: &protocol.Disconnect{Code: d.Code, Reason: d.Reason}}); err == nil {
+			_ = s.conn.Write(s.format.Append(nil, m))
+		}
+	}
+	s.conn.Close(d)
+	go s.leaveAll()
+}
+
+// leaveAll takes the session out of its channels and the registry. Only the first call does.
+func (s *Session) leaveAll() {
+	s.mu.Lock()
+	if s.clean {
+		s.mu.Unlock()
+		return
+	}
+	s.clean, s.state = true, over
+	subs, named := s.subs, s.named
+	s.subs = nil
+	s.drain()
+	remote := s.conn.Remote().Addr()
+	s.mu.Unlock()
+	for _, sub := range subs {
+		s.live.leave(sub)
+	}
+	user := ""
+	if named {
+		user = s.identity().user
+	}
+	s.live.registry.remove(s, remote, user)
+}
+
+// remove takes a subscription off the session's list. It is called with s.mu held; false if it is not there.
+func (s *Session) remove(sub *fanout.Subscription) bool {
+	for i, other := range s.subs {
+		if other == sub {
+			end := len(s.subs) - 1
+			s.subs[i] = s.subs[end]
+			s.subs[end] = nil
+			s.subs = s.subs[:end]
+			return true
+		}
+	}
+	return false
+}
+
+// leave ends a subscription that its session has forgotten already.
+func (l *Live) leave(sub *fanout.Subscription) {
+	last := l.hub.Unsubscribe(sub)
+	if sub.Flags()&fanout.Announced != 0 {
+		l.announce(fanout.Leave, sub)
+	}
+	if last {
+		l.feeds.release(sub.Channel.Name)
+	}
+}
+
+// announce tells the channel that a client came or went.
+func (l *Live) announce(kind fanout.Kind, sub *fanout.Subscription) {
+	s := sub.Receiver.(*Session)
+	l.hub.Publish(sub.Channel.Name, &fanout.Item{Kind: kind, Info: s.info(channelInfo(sub)), At: l.now()})
+}
+
+func channelInfo(sub *fanout.Subscription) []byte {
+	if sub.Extra == nil {
+		return nil
+	}
+	return sub.Extra.Info
+}
