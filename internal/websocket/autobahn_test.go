@@ -214,7 +214,7 @@ func TestAutobahn7(t *testing.T) {
 
 func TestAutobahn9and10(t *testing.T) {
 	s := startEcho(t, "127.0.0.1:0", 16<<20, false)
-	for _, n := range []int{64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20} {
+	for _, n := range []int{64 << 10, 1 << 20, 16 << 20} {
 		for _, op := range []byte{1, 2} {
 			b := bytes.Repeat([]byte("*"), n)
 			t.Run(fmt.Sprintf("9 %d of %d", n, op), func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestAutobahn9and10(t *testing.T) {
 				c.expect(0x80|op, b)
 			})
 			for _, size := range []int{1300, 16 << 10} { // 9.3, 9.4, 10.1.1
-				if n/size > 1000 {
+				if n/size > 1000 || op == 1 && n > 1<<20 {
 					continue
 				}
 				t.Run(fmt.Sprintf("9 %d of %d in frames of %d", n, op, size), func(t *testing.T) {
@@ -255,11 +255,11 @@ func TestAutobahn9and10(t *testing.T) {
 			c := s.dial(t)
 			b := bytes.Repeat([]byte("*"), n)
 			go func() {
-				for range 1000 {
+				for range 200 {
 					c.Write(frame(0x81, b))
 				}
 			}()
-			for range 1000 {
+			for range 200 {
 				c.expect(0x81, b)
 			}
 		}

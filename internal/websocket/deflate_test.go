@@ -46,14 +46,14 @@ func TestAutobahn12and13(t *testing.T) {
 		`permessage-deflate; client_max_window_bits="9"`, "permessage-deflate; server_max_window_bits=9, permessage-deflate",
 		"x-unknown, permessage-deflate; server_max_window_bits=15",
 	} {
-		for _, n := range []int{0, 16, 64, 256, 1024, 8192, 32768, 131072} {
+		for _, n := range []int{0, 16, 256, 8192, 131072} {
 			t.Run(fmt.Sprintf("%d/%d", i, n), func(t *testing.T) {
 				t.Parallel()
 				c := s.dial(t, "Sec-WebSocket-Extensions: "+offer)
 				b := words[:n]
 				packed := compress(t, b)
 				go func() {
-					for range 20 {
+					for range 4 {
 						c.Write(frame(fin|rsv1|1, packed))
 						c.Write(frame(rsv1|2, packed[:len(packed)/2])) // the bit is that of the message
 						c.Write(ping("between"))
@@ -62,7 +62,7 @@ func TestAutobahn12and13(t *testing.T) {
 					}
 					c.Write(closing(1000))
 				}()
-				for range 20 {
+				for range 4 {
 					c.expectMessage(1, b)
 					c.expect(0x8a, []byte("between"))
 					c.expectMessage(2, b)
