@@ -2,8 +2,9 @@
 // after the commit, and recovery from memory or from the stream. There is one stream for each namespace, in which each channel is a
 // subject.
 //
-// One node publishes to a namespace. On an external engine a second one does no harm to the stream (what it writes is checked
-// against the last message of the channel, offsets stay dense), but publications of one node are not delivered on the other.
+// One node at a time publishes to a namespace. On an external engine what is written is checked against the last message of the
+// channel, so that offsets stay dense when a second node publishes as well (as while one replaces the other), but publications of
+// one node are not delivered on the other.
 package history
 
 import (
@@ -34,7 +35,7 @@ type Options struct {
 	Memory   int           // bytes in memory over all channels, evicted least recently used; default 64 MiB. One channel has at most an eighth
 	Channels int           // channels with a state in memory; default 65,536
 	Idle     time.Duration // a channel leaves the memory when it was not used for so long; default 10 min
-	Keys     int           // idempotency keys in memory; default 262,144, beyond that the oldest are forgotten early
+	Keys     int           // idempotency keys in memory; default 262,144, beyond that any of them are forgotten early
 	Queue    int           // bytes of publications that wait for the stream; above it Publish fails with HR3050; default 64 MiB
 }
 
@@ -233,16 +234,15 @@ func (l *Log) Stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.stopping = true
 	l.mu.Unlock()
-	drained := make(chan struct{})
-	go func() { l.pending.Wait(); close(drained) }()
-	var err error
+	ended := make(chan struct{})
+	go func() { l.pending.Wait(); l.stop(); close(ended) }()
 	select {
-	case <-drained:
+	case <-ended:
+		return nil
 	case <-ctx.Done():
-		err = fmt.Errorf("stop the history: %w", ctx.Err())
+		go l.stop()
+		return fmt.Errorf("stop the history: %w", ctx.Err())
 	}
-	l.stop()
-	return err
 }
 
 func (l *Log) close() {

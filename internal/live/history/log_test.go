@@ -63,6 +63,8 @@ func TestManyPublishersAndReaders(t *testing.T) {
 		name := fmt.Sprintf("room:%d", c)
 		readers.Go(func() {
 			at := r.top(name)
+			tick := time.NewTicker(2 * time.Millisecond)
+			defer tick.Stop()
 			for {
 				found, top, err := r.log.Read(t.Context(), name, Filter{Since: &at, Limit: All})
 				if err != nil {
@@ -79,7 +81,7 @@ func TestManyPublishersAndReaders(t *testing.T) {
 				select {
 				case <-quit:
 					return
-				default:
+				case <-tick.C:
 				}
 			}
 		})

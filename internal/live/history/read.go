@@ -37,14 +37,18 @@ func (l *Log) Read(ctx context.Context, channel string, f Filter) ([]*protocol.P
 	}
 	ch := l.acquire(channel)
 	defer l.release(ch)
-	if err := l.ready(ctx, ch); err != nil {
-		return nil, Position{}, err
-	}
 	filled := false
 	for {
 		o := l.options.Load()
 		now := time.Now()
 		ch.mu.Lock()
+		if ch.shown.Epoch == "" {
+			if err := l.await(ctx, ch); err != nil {
+				return nil, Position{}, err
+			}
+			continue
+		}
+		held := ch.ring.bytes
 		ch.ring.trim(o, now)
 		top := ch.shown
 		w, gone := f.window(top, o.Size)
@@ -56,23 +60,27 @@ func (l *Log) Read(ctx context.Context, channel string, f Filter) ([]*protocol.P
 			ch.mu.Unlock()
 			return nil, top, nil
 		}
-		if list := ch.ring.list(); ch.ring.whole || len(list) > 0 && list[0].publication.Offset <= w.low {
+		list, bytes := ch.ring.list(), ch.ring.bytes
+		if ch.ring.whole || len(list) > 0 && list[0].publication.Offset <= w.low {
 			found := ch.ring.between(w.low, w.high)
 			ch.mu.Unlock()
+			if bytes != held {
+				l.charge(ch, bytes)
+			}
 			return w.result(found, top)
 		}
 		high := ch.stored.seq
 		ch.mu.Unlock()
 		if w.low+uint64(o.Ring) > top.Offset && !filled {
 			if err := l.fill(ctx, ch, o); err != nil {
-				return nil, top, err
+				return nil, top, unread(ch.name, err)
 			}
 			filled = true
 			continue
 		}
 		found, err := l.readStream(ctx, ch, w, top, high, o)
 		if err != nil {
-			return nil, top, err
+			return nil, top, unread(ch.name, err)
 		}
 		return w.result(found, top)
 	}
@@ -139,29 +147,22 @@ func (w *window) result(found []*protocol.Publication, top Position) ([]*protoco
 	return found, top, nil
 }
 
-// ready waits until the state of the channel is in memory.
-func (l *Log) ready(ctx context.Context, ch *channel) error {
-	for {
-		ch.mu.Lock()
-		if ch.loaded || ch.shown.Epoch != "" {
-			ch.mu.Unlock()
-			return nil
-		}
-		l.load(ch)
-		loading := ch.loading
-		ch.mu.Unlock()
-		select {
-		case <-loading:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		ch.mu.Lock()
-		err := ch.failure
-		ch.mu.Unlock()
-		if err != nil {
-			return unread(ch.name, err)
-		}
+// await loads the channel, which is locked, or waits for the load that runs; the channel is unlocked then.
+func (l *Log) await(ctx context.Context, ch *channel) error {
+	l.load(ch)
+	loading := ch.loading
+	ch.mu.Unlock()
+	select {
+	case <-loading:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.failure != nil {
+		return unread(ch.name, ch.failure)
+	}
+	return nil
 }
 
 // fill takes what the stream has into the ring, once for all who wait for it.
@@ -215,6 +216,8 @@ func (l *Log) entries(ctx context.Context, ch *channel, w window, top Position, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	ctx, cancel := context.WithTimeout(ctx, loadWait)
+	defer cancel()
 	from := scanFrom{subject: ch.subject, seq: 1}
 	if o.Size > 2*batchMessages && w.low > 1 {
 		if from.seq, err = l.seek(ctx, ch, Position{w.low, top.Epoch}, high); err != nil {

@@ -83,7 +83,7 @@ func (l *Log) forget(ch *channel) {
 	l.recent.Remove(ch.element)
 	delete(l.channels, ch.name)
 	l.bytes -= ch.charged
-	if !ch.loaded || l.external || ch.shown == (Position{Epoch: l.birth.epoch}) {
+	if !ch.loaded || ch.shown == (Position{Epoch: l.birth.epoch}) {
 		return
 	}
 	if len(l.rests) >= maxRests {

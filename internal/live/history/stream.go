@@ -86,11 +86,14 @@ const (
 // scan calls f with the messages of a subject, oldest first, until it returns false or there are no more.
 func (l *Log) scan(ctx context.Context, from scanFrom, f func(*message) (more bool, err error)) error {
 	inbox := l.conn.NewInbox()
-	sub, err := l.conn.SubscribeSync(inbox)
+	replies := make(chan *nats.Msg, batchMessages+1) // a batch and its end
+	sub, err := l.conn.ChanSubscribe(inbox, replies)
 	if err != nil {
 		return fmt.Errorf("history: read %s: %w", l.stream, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	silence := time.NewTimer(loadWait)
+	defer silence.Stop()
 	request := getRequest{Seq: from.seq, Next: from.subject, Batch: batchMessages, Bytes: batchBytes}
 	if from.expect > 0 {
 		request.Batch = int(min(from.expect, batchMessages))
@@ -110,9 +113,15 @@ func (l *Log) scan(ctx context.Context, from scanFrom, f func(*message) (more bo
 		}
 		seen := uint64(0)
 		for {
-			reply, err := sub.NextMsgWithContext(ctx)
-			if err != nil {
-				return fmt.Errorf("history: read %s: %w", l.stream, err)
+			var reply *nats.Msg
+			select {
+			case reply = <-replies:
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-l.quit:
+				return errStopping()
+			case <-silence.C:
+				return fmt.Errorf("history: read %s: no answer after %s", l.stream, loadWait)
 			}
 			m, err := l.parse(reply)
 			if err != nil {
@@ -129,11 +138,12 @@ func (l *Log) scan(ctx context.Context, from scanFrom, f func(*message) (more bo
 		if seen == 0 {
 			return nil
 		}
+		silence.Reset(loadWait)
 		request = getRequest{Seq: seen + 1, Next: from.subject, Batch: batchMessages, Bytes: batchBytes}
 	}
 }
 
-// seek is a sequence at or before the publication with this offset, and after those before it as far as a few questions tell.
+// seek is the sequence of the publication with this offset, or of what follows where it was.
 func (l *Log) seek(ctx context.Context, ch *channel, to Position, high uint64) (uint64, error) {
 	low := uint64(1)
 	for range 64 {
