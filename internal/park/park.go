@@ -113,7 +113,7 @@ func (e *Engine) Park(c net.Conn, early []byte, h Handler) (*Conn, error) {
 	}
 	fd, err := takeOver(c)
 	if errors.Is(err, errNoSocket) {
-		return conn, e.parkStream(conn, c)
+		return e.parkStream(conn, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("park: take the socket over: %w", err)

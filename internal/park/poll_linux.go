@@ -172,9 +172,16 @@ func sysRead(fd int, b []byte) (int, error) {
 	}
 }
 
+// brief is how many bytes the kernel may copy while the scheduler believes that Go code runs.
+const brief = 64 << 10
+
 func sysWrite(fd int, b []byte) (int, error) {
+	send := unix.RawSyscall6
+	if len(b) > brief {
+		send = unix.Syscall6
+	}
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		n, _, errno := send(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
 			unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 		if errno == 0 {
 			return int(n), nil

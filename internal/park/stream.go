@@ -19,15 +19,15 @@ type stream struct {
 	pending int // bytes of out and of the write under way
 }
 
-func (e *Engine) parkStream(c *Conn, conn net.Conn) error {
+func (e *Engine) parkStream(c *Conn, conn net.Conn) (*Conn, error) {
 	c.extra().stream = &stream{conn: conn}
 	if err := e.add(c); err != nil {
-		return err
+		return nil, err
 	}
 	c.busy = 1
 	c.flags |= reading
 	go c.pump()
-	return nil
+	return c, nil
 }
 
 func (c *Conn) pump() {
