@@ -50,6 +50,7 @@ type report struct {
 	contenders []string
 	values     map[*figure]map[string][]float64
 	words      map[*figure]map[string]string
+	failures   string // of rivals, a list in Markdown
 }
 
 func newReport() *report {
@@ -68,6 +69,17 @@ func (r *report) say(f *figure, contender, words string) {
 		r.words[f] = map[string]string{}
 	}
 	r.words[f][contender] = words
+}
+
+// failed marks those of figures that a rival has no value of.
+func (r *report) failed(contender string, err error, figures []*figure) {
+	for _, f := range figures {
+		if len(r.values[f][contender]) == 0 {
+			r.say(f, contender, "failed")
+		}
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	r.failures += fmt.Sprintf("- %s failed: %s\n", contender, first)
 }
 
 // median of the repetitions, false if there are none.

@@ -5,7 +5,7 @@ import { Server } from "socket.io";
 
 const { BENCH_PORT, BENCH_SECRET, BENCH_RECOVER } = process.env;
 
-const server = http.createServer((request, response) => {
+const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
   if (request.url.startsWith("/socket.io")) return; // engine.io answers
   const parts = [];
   request.on("data", (part) => parts.push(part));

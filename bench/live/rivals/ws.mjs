@@ -5,7 +5,7 @@ import { WebSocketServer } from "ws";
 
 const { BENCH_PORT, BENCH_SECRET } = process.env;
 
-const server = http.createServer((request, response) => {
+const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
   const parts = [];
   request.on("data", (part) => parts.push(part));
   request.on("end", () => {
