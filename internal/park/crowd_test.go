@@ -425,3 +425,70 @@ func TestLimitOfOpenFiles(t *testing.T) {
 	client.SetDeadline(time.Now().Add(patience))
 	expect(t, client, []byte("now"))
 }
+
+// TestFloodDelaysNobody: peers that send without pause share with one that sends a little.
+func TestFloodDelaysNobody(t *testing.T) {
+	b := start(t, "tcp")
+	for range 8 {
+		h := newEcho()
+		h.read = func(_ *Conn, b []byte) int { return len(b) }
+		client, _ := b.pair(h)
+		go func() {
+			for chunk := make([]byte, 1<<20); ; {
+				if _, err := client.Write(chunk); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	client, _ := b.pair(newEcho())
+	for range 50 {
+		began := time.Now()
+		client.Write([]byte("ping"))
+		expect(t, client, []byte("ping"))
+		if took := time.Since(began); took > 2*time.Second {
+			t.Fatal("answered after", took)
+		}
+	}
+}
+
+// TestStopClosesThousands: each is told, and each peer sees an end.
+func TestStopClosesThousands(t *testing.T) {
+	b := start(t, "tcp")
+	var ends sync.WaitGroup
+	var handlers []*echo
+	for range 2000 {
+		h := newEcho()
+		client, c, err := b.dial(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Wake(time.Minute)
+		handlers = append(handlers, h)
+		ends.Add(1)
+		go func() {
+			defer ends.Done()
+			defer client.Close()
+			if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Error(n, err)
+			}
+		}()
+	}
+	if n := b.Len(); n != 2000 {
+		t.Error("parked:", n)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	ends.Wait()
+	for _, h := range handlers {
+		if h.closes.Load() != 1 {
+			t.Fatal("told", h.closes.Load(), "times")
+		}
+		if err := h.wait(t); err != ErrStopped {
+			t.Fatal(err)
+		}
+	}
+}
