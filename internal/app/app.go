@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
@@ -29,6 +30,9 @@ type Options struct {
 	Log     io.Writer // for logs
 
 	Terminal bool // Log is a terminal
+
+	Reload func() (*config.Config, error) // reads the configuration again, on SIGHUP; required
+	Files  []string                       // of the configuration, watched while developing; they need not exist
 }
 
 // App is a running node.
@@ -36,6 +40,7 @@ type App struct {
 	config     *config.Config
 	out        io.Writer
 	log        *slog.Logger
+	level      *slog.LevelVar // of log
 	registry   *prometheus.Registry
 	health     *observe.Health
 	traces     *observe.Traces
@@ -47,6 +52,7 @@ type App struct {
 	operations operations // of functions on live channels
 	pools      pools
 	remote     *workers.Listener
+	live       *live.Live // nil if it is not configured
 	control    *control.Server
 	edge       *edge.Server
 }
@@ -59,12 +65,15 @@ const stopTime = 10 * time.Second
 func Run(ctx context.Context, c *config.Config, o Options) error {
 	began := time.Now()
 	a := &App{config: c, out: o.Out, pools: pools{all: map[string]*workers.Pool{}}}
-	a.log, _ = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
+	a.log, a.level = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
 	slog.SetDefault(a.log)
 	defer a.stop()
+	reloads := a.listen(ctx, o) // from here on, so that no change is missed while the node starts
 	if err := a.start(ctx, o); err != nil {
 		return err
 	}
+	hangup := make(chan struct{})
+	go reloads.run(ctx, hangup)
 	a.banner(o, time.Since(began))
 	watched := make(chan error, 1)
 	if o.Dev {
@@ -73,6 +82,9 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	select {
 	case <-ctx.Done():
 		a.log.Info("draining")
+		return nil
+	case <-hangup:
+		a.log.Info("draining, the terminal is gone")
 		return nil
 	case err := <-watched:
 		return err
@@ -107,6 +119,9 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	a.jobs.SetOperations(&a.operations)
 	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
 	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log})
+	if err := a.openLive(ctx); err != nil {
+		return err
+	}
 	if err := a.openPools(ctx, o.Dev); err != nil {
 		return err
 	}
@@ -174,6 +189,9 @@ func (a *App) stop() {
 		a.stopped("public listener", a.edge.Stop(ctx))
 	}
 	a.pools.stop(ctx, a.log)
+	if a.live != nil { // after the pools, whose last tasks may publish
+		a.stopped("live connections", a.live.Stop(ctx))
+	}
 	if a.remote != nil {
 		a.stopped("workers listener", a.remote.Stop(ctx))
 	}

@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +30,7 @@ app = hr.App()
 def welcome(connect: hr.Connect) -> hr.Session | None:
     if connect.headers.get("cookie") != "good":
         raise hr.Disconnect(4500, "go away")
-    return hr.Session(user="7", channels=["news"])
+    return hr.Session(user="7", channels=["plain:news"])
 
 @app.on_subscribe("chat:*")
 async def may_join(subscribe: hr.Subscribe) -> hr.Subscription | None:
@@ -70,7 +68,7 @@ def say(channel: str) -> object:
 
 @app.job()
 def say_later(channel: str) -> object:
-    return hr.broadcast([channel, "b"], 1)
+    return hr.broadcast([channel, "plain:b"], 1)
 
 @app.call()
 async def say_async(channel: str) -> object:
@@ -78,14 +76,22 @@ async def say_async(channel: str) -> object:
 
 @app.batch(wait="50ms")
 def say_all(xs: list[int]) -> list[object]:
-    return [hr.publish("x", x) for x in xs]
+    return [hr.publish("plain:x", x) for x in xs]
 
 @app.call()
-def everything() -> object:
-    hr.disconnect(user="7")
-    hr.unsubscribe("a", client="c", )
-    found = hr.history("a", 2, since=hr.Position(1, "e"), reverse=True)
-    return [hr.presence("a"), [(p.offset, p.data, p.user) for p in found.publications], found.position]
+def there(channel: str) -> object:
+    return hr.presence(channel)
+
+@app.call()
+def past(channel: str) -> object:
+    newest = hr.history(channel, 3, reverse=True)
+    after = hr.history(channel, 2, since=hr.Position(1, newest.position.epoch))
+    return [[(p.offset, p.data, p.user) for p in newest.publications], [p.offset for p in after.publications], newest.position.offset]
+
+@app.call()
+def out(channel: str, user: str) -> None:
+    hr.unsubscribe(channel, user=user)
+    hr.disconnect(user=user, code=4501, reason="bye")
 
 @app.call()
 def outlive() -> None:
@@ -98,7 +104,7 @@ def outlived() -> None:
     global code
     while not code:
         try:
-            hr.publish("late", 1)
+            hr.publish("plain:late", 1)
         except hr.HeadraceError as error:
             code = error.code
     over.set()
@@ -206,7 +212,7 @@ func TestAuthority(t *testing.T) {
 		want    string
 	}{
 		{"connect", asked{Client: "c"}, `{"disconnect":{"code":4500,"reason":"go away"}}`},
-		{"connect", asked{Client: "c", Headers: map[string]string{"cookie": "good"}}, `{"user":"7","channels":["news"]}`},
+		{"connect", asked{Client: "c", Headers: map[string]string{"cookie": "good"}}, `{"user":"7","channels":["plain:news"]}`},
 		{"subscribe", asked{Client: "c", Channel: "chat:1"}, `{}`},
 		{"subscribe", asked{Client: "c", Channel: "chat:1", User: "eve"}, `{"error":{"code":103,"message":"not you"}}`},
 		{"subscribe", asked{Client: "c", Channel: "chat:vip-2"}, `{"info":"vip"}`},
@@ -281,119 +287,5 @@ func TestEventsAreUnique(t *testing.T) {
 	}
 	if fn := r.functions.On("subscribe", "chat:1"); fn == nil || fn.Name != "may_join" {
 		t.Errorf("the first pool lost its event: %v", fn)
-	}
-}
-
-// recorder is a live plane that notes what it is asked.
-type recorder struct {
-	mu    sync.Mutex
-	notes []string
-}
-
-func (r *recorder) note(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.notes = append(r.notes, fmt.Sprintf(format, args...))
-}
-
-func (r *recorder) take() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	notes := r.notes
-	r.notes = nil
-	return notes
-}
-
-func (r *recorder) Publish(_ context.Context, channel string, o publishing) (position, error) {
-	if channel == "nowhere" {
-		return position{}, problem.New("HR1001", "no namespace nowhere")
-	}
-	r.note("publish %s %s %s %s %v %d %s", channel, o.Data, o.Key, o.IdempotencyKey, o.Tags, o.Version, o.VersionEpoch)
-	return position{5, "e"}, nil
-}
-
-func (r *recorder) Broadcast(_ context.Context, channels []string, o publishing) ([]position, error) {
-	r.note("broadcast %v %s", channels, o.Data)
-	return make([]position, len(channels)), nil
-}
-
-func (r *recorder) Presence(_ context.Context, channel string) ([]member, error) {
-	return []member{{Client: "c", User: "7", Info: json.RawMessage(`{"x":1}`)}}, nil
-}
-
-func (r *recorder) History(_ context.Context, channel string, o reading) (found, error) {
-	r.note("history %s %d %v %v", channel, o.Limit, *o.Since, o.Reverse)
-	return found{[]publication{{Data: json.RawMessage("1"), Offset: 4, User: "7"}}, position{5, "e"}}, nil
-}
-
-func (r *recorder) Disconnect(_ context.Context, who whom, code uint32, reason string) error {
-	r.note("disconnect %v %d %s", who, code, reason)
-	return nil
-}
-
-func (r *recorder) Unsubscribe(_ context.Context, channel string, who whom) error {
-	r.note("unsubscribe %s %v", channel, who)
-	return nil
-}
-
-func TestOperations(t *testing.T) {
-	r := newLiveRig(t, liveApp)
-	if _, err := r.authority.Call(r.ctx(), "say", []byte(`{"channel":"a"}`)); code(err) != "HR2015" {
-		t.Errorf("the live plane is off: %v", err)
-	}
-	recorder := new(recorder)
-	r.operations.live = recorder
-	expect := func(function, args, want string, notes ...string) {
-		t.Helper()
-		got, err := r.authority.Call(r.ctx(), function, []byte(args))
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %s, %v", function, got, err)
-		}
-		if got := recorder.take(); fmt.Sprint(got) != fmt.Sprint(notes) {
-			t.Errorf("%s asked %q", function, got)
-		}
-	}
-	expect("say", `{"channel":"a"}`, `[5,"e"]`, `publish a {"n":1} k i map[a:b] 3 e`)
-	expect("say_async", `{"channel":"a"}`, `[5,"e"]`, `publish a 1   map[] 0 `)
-	expect("everything", ``, `[[{"client":"c","user":"7","info":{"x":1},"channel_info":null}],[[4,1,"7"]],[5,"e"]]`,
-		"disconnect {7 } 0 ", "unsubscribe a { c}", "history a 2 {1 e} true")
-	if _, err := r.authority.Call(r.ctx(), "say", []byte(`{"channel":"nowhere"}`)); code(err) != "HR2015" || !strings.Contains(err.Error(), "HR1001: no namespace nowhere") {
-		t.Errorf("a refusal of the live plane: %v", err)
-	}
-
-	var group sync.WaitGroup
-	for n := range 4 {
-		group.Go(func() {
-			if got, err := r.authority.Call(r.ctx(), "say_all", fmt.Appendf(nil, `{"xs":%d}`, n)); err != nil || string(got) != `[5,"e"]` {
-				t.Errorf("say_all: %s, %v", got, err)
-			}
-		})
-	}
-	group.Wait()
-	if got := recorder.take(); len(got) != 4 {
-		t.Errorf("a batch published %q", got)
-	}
-
-	// A thread that outlives its task is refused and does not wait forever.
-	if _, err := r.authority.Call(r.ctx(), "outlive", nil); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := r.authority.Call(r.ctx(), "what_became", nil); err != nil || string(got) != `"HR6011"` {
-		t.Errorf("a thread that outlived its task: %s, %v", got, err)
-	}
-	recorder.take()
-
-	receipts, err := r.jobs.Enqueue(r.ctx(), []jobs.Request{{Function: "say_later", Args: []byte(`{"channel":"a"}`)}})
-	if err != nil || receipts[0].Err != nil {
-		t.Fatal(err, receipts)
-	}
-	if err := r.jobs.Watch(r.ctx(), receipts[0].ID, 0, func(jobs.Event) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := r.jobs.Result(r.ctx(), receipts[0].ID); err != nil || string(got) != `[[0,""],[0,""]]` {
-		t.Errorf("result of the job: %s, %v", got, err)
-	}
-	if got := recorder.take(); fmt.Sprint(got) != "[broadcast [a b] 1]" {
-		t.Errorf("the job asked %q", got)
 	}
 }

@@ -52,6 +52,20 @@ func accepted(t *testing.T, address, path, body string) (id, token string) {
 	return job.ID, follow.Query().Get("token")
 }
 
+// openEdge opens the public listener on the rig.
+func (r *liveRig) openEdge() *edge.Server {
+	r.t.Helper()
+	planes := r.authority.planes
+	planes.Config.Server.Listen = "127.0.0.1:0"
+	log := slog.New(slog.DiscardHandler)
+	door := edge.New(edge.Deps{Config: planes.Config, Engine: planes.Engine, Functions: r.functions, Jobs: r.jobs, Health: observe.NewHealth(log), Log: log})
+	if err := door.Start(r.ctx()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = door.Stop(context.Background()) })
+	return door
+}
+
 func told(publications []*protocol.Publication) (all []string) {
 	for _, p := range publications {
 		all = append(all, fmt.Sprintf("%d %s", p.Offset, p.Data))
@@ -61,14 +75,7 @@ func told(publications []*protocol.Publication) (all []string) {
 
 func TestJobChannels(t *testing.T) {
 	r := newLiveRig(t, countingApp)
-	planes := r.authority.planes
-	planes.Config.Server.Listen = "127.0.0.1:0"
-	log := slog.New(slog.DiscardHandler)
-	door := edge.New(edge.Deps{Config: planes.Config, Engine: planes.Engine, Functions: r.functions, Jobs: r.jobs, Health: observe.NewHealth(log), Log: log})
-	if err := door.Start(r.ctx()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = door.Stop(context.Background()) })
+	door := r.openEdge()
 	source := &jobChannels{jobs: r.jobs, follows: door.Follows}
 
 	id, token := accepted(t, door.Addr().String(), "/counts", `{"n":3}`)

@@ -38,6 +38,18 @@ func (a *app) load() (*config.Config, error) {
 	return config.Load(files, a.Environ, flags)
 }
 
+// files are the absolute names of the configuration files that load reads; the default one need not exist.
+func (a *app) files() []string {
+	names := slices.Clone(a.configs)
+	if len(names) == 0 {
+		names = []string{defaultConfig}
+	}
+	for i, name := range names {
+		names[i] = a.path(name)
+	}
+	return names
+}
+
 func (a *app) configCommand() *cobra.Command {
 	var origin bool
 	show := &cobra.Command{

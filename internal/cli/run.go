@@ -11,7 +11,7 @@ func (a *app) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "run [app.py]", Short: "Serve", Args: cobra.MaximumNArgs(1),
 		Long: `Starts the engine, the workers and the listeners, and serves until SIGINT or SIGTERM: then new work is refused, running tasks get the
-grace of their pool, and everything recorded is committed. A second signal ends the process at once.`,
+grace of their pool, and everything recorded is committed. A second signal ends the process at once. SIGHUP reads the configuration again.`,
 		Example: "  headrace run\n  headrace run --config /etc/headrace.yaml\n  headrace run app.py --set server.listen=:9090",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, false) },
 	}
@@ -21,7 +21,8 @@ func (a *app) devCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "dev [app.py]", Short: "Serve while you write: watch the app and swap its workers on save", Args: cobra.MaximumNArgs(1),
 		Long: `Like run, and watches the folder of the app. When a Python file is saved, new workers start with it and the old ones end their running
-tasks. An app that does not import is shown with its traceback; the old workers go on meanwhile. For production use run.`,
+tasks. An app that does not import is shown with its traceback; the old workers go on meanwhile. When the configuration is saved it is read
+again. For production use run.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, true) },
 	}
 }
@@ -34,8 +35,10 @@ func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
 	if err != nil {
 		return err
 	}
-	if len(c.Pools) == 0 && len(c.Routes) == 0 {
+	if len(c.Pools) == 0 && len(c.Routes) == 0 && c.Live == nil {
 		return problem.New("HR6010", "there is no app to run")
 	}
-	return node.Run(cmd.Context(), c, node.Options{Version: a.Version, Dev: dev, Out: a.Stderr, Log: a.Stderr, Terminal: a.Terminal})
+	return node.Run(cmd.Context(), c, node.Options{
+		Version: a.Version, Dev: dev, Out: a.Stderr, Log: a.Stderr, Terminal: a.Terminal, Reload: a.load, Files: a.files(),
+	})
 }

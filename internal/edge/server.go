@@ -30,6 +30,12 @@ type Deps struct {
 	Log       *slog.Logger
 }
 
+// Live answers the requests of live connections: those below the prefix that it has now.
+type Live interface {
+	Prefix() string
+	Serve(*exchange.Request) error
+}
+
 // Server is the public listener.
 type Server struct {
 	Deps
@@ -37,12 +43,14 @@ type Server struct {
 	Traffic *exchange.Metrics
 
 	door    *exchange.Server
+	live    Live // nil if it is off
 	planes  *exchange.Planes
 	table   atomic.Pointer[table]
 	key     followKey
 	folders map[string]*folder // of static routes, by path
 
-	building sync.Mutex // held while the table is built
+	building sync.Mutex     // held while the table is built
+	declared *config.Config // whose routes are served; guarded by building
 }
 
 var badRoute = &observe.Condition{Code: "edge-bad-route", Severity: observe.Warning, Title: "a route is not served"}
@@ -50,7 +58,7 @@ var badRoute = &observe.Condition{Code: "edge-bad-route", Severity: observe.Warn
 // New makes the server; Start lets it listen. It follows the changes of the registry, so it must be made before functions change at the
 // same time.
 func New(d Deps) *Server {
-	s := &Server{Deps: d, folders: map[string]*folder{}}
+	s := &Server{Deps: d, folders: map[string]*folder{}, declared: d.Config}
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config}
 	s.door = exchange.NewServer(exchange.Options{
 		Plane: "edge", Listen: d.Config.Server.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
@@ -62,13 +70,45 @@ func New(d Deps) *Server {
 	return s
 }
 
+// SetLive adds the live plane; call it before Start.
+func (s *Server) SetLive(l Live) { s.live = l }
+
 // Start builds the routes and listens: HR9003 for a route that cannot be served, HR9004 if it cannot listen. It does not wait for
 // requests.
 func (s *Server) Start(context.Context) (err error) {
 	if s.key, err = loadKey(s.Engine.Data()); err != nil {
 		return err
 	}
-	for i, r := range s.Config.Routes {
+	if err := s.Configure(s.Config); err != nil {
+		return err
+	}
+	return s.door.Start()
+}
+
+// Configure serves the routes of another configuration; its other keys are not looked at. Requests that are under way keep the route they
+// began with. With an error, HR9003, nothing changes.
+func (s *Server) Configure(c *config.Config) error {
+	s.building.Lock()
+	defer s.building.Unlock()
+	before := s.declared
+	s.declared = c
+	err := s.openFolders()
+	if err == nil {
+		t, problems := s.build()
+		if len(problems) == 0 {
+			s.table.Store(t)
+			s.Health.Clear(badRoute, "")
+			return nil
+		}
+		err = problems[0]
+	}
+	s.declared = before
+	return err
+}
+
+// openFolders opens the folders of static routes. Those of former routes stay open until Stop, since answers may be read from them.
+func (s *Server) openFolders() error {
+	for i, r := range s.declared.Routes {
 		if r.Static == "" || s.folders[r.Static] != nil {
 			continue
 		}
@@ -78,12 +118,7 @@ func (s *Server) Start(context.Context) (err error) {
 		}
 		s.folders[r.Static] = newFolder(root)
 	}
-	t, problems := s.build()
-	if len(problems) > 0 {
-		return problems[0]
-	}
-	s.table.Store(t)
-	return s.door.Start()
+	return nil
 }
 
 // Addr is the address it listens on.

@@ -39,8 +39,14 @@ func (s *Server) build() (*table, []*problem.Error) {
 		}
 	}
 	s.addFollow(add)
-	for i := range s.Config.Routes {
-		c := &s.Config.Routes[i]
+	if s.live != nil {
+		r := &route{place: "live", admit: func(*exchange.Request) error { return nil }, serve: s.live.Serve}
+		for _, method := range []string{"GET", "POST", "OPTIONS"} {
+			add(method, s.live.Prefix()+"/*", r)
+		}
+	}
+	for i := range s.declared.Routes {
+		c := &s.declared.Routes[i]
 		r := &route{place: s.place(i)}
 		name := c.Job + c.Call
 		switch fn := s.Functions.Find(name); {
@@ -91,7 +97,7 @@ func (s *Server) build() (*table, []*problem.Error) {
 // place is where a route of the configuration stands.
 func (s *Server) place(i int) string {
 	at := fmt.Sprintf("routes[%d]", i)
-	if origin := s.Config.Origin(at + ".match"); origin != "default" {
+	if origin := s.declared.Origin(at + ".match"); origin != "default" {
 		return origin
 	}
 	return at

@@ -156,3 +156,6 @@ func joinHeader(values [][]byte) []byte {
 	}
 	return all
 }
+
+// Prefix is the path below which Serve answers.
+func (l *Live) Prefix() string { return strings.TrimSuffix(l.options.Load().Path, "/") }
