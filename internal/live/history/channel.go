@@ -3,6 +3,7 @@ package history
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/centrifugal/protocol"
@@ -15,13 +16,13 @@ type channel struct {
 	name    string
 	subject string
 
-	// Guarded by Log.mu, which may be locked while mu is, never the other way round.
-	pins    int // who uses it; it can be evicted at 0
+	pins    atomic.Int32 // who uses it; it can be evicted at 0
+	used    atomic.Int64 // Unix nanoseconds
+	charged atomic.Int64 // bytes of the ring as counted in Log.bytes
 	element *list.Element
-	used    time.Time
-	charged int // bytes of the ring as counted in Log.bytes
 
-	mu      sync.Mutex
+	// mu may be held while Log.mu is locked, never the other way round.
+	mu      sync.RWMutex
 	loaded  bool
 	loading chan struct{} // closed when the load that runs ends
 	filling chan struct{} // closed when the ring was filled from the stream

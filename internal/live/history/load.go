@@ -43,9 +43,7 @@ func (l *Log) load(ch *channel) {
 	}
 	done := make(chan struct{})
 	ch.loading = done
-	l.mu.Lock()
-	ch.pins++
-	l.mu.Unlock()
+	ch.pins.Add(1) // it has one of who loads
 	go func() {
 		defer l.release(ch)
 		m, err := l.last(ch)

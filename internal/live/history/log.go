@@ -85,10 +85,10 @@ type Log struct {
 
 	configuring sync.Mutex
 
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	channels map[string]*channel
-	recent   *list.List // of *channel, the last used first
-	bytes    int
+	recent   *list.List          // of *channel, the last used first
+	bytes    atomic.Int64        // of all rings
 	rests    map[uint64]Position // of channels that left the memory, by hash of the name
 	birth    birth
 	stopping bool
@@ -225,6 +225,7 @@ func (l *Log) Configure(ctx context.Context, o Options) error {
 		}
 	}
 	l.options.Store(&o)
+	l.trimAll(&o)
 	return nil
 }
 

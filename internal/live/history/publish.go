@@ -72,17 +72,12 @@ func (l *Log) store(ctx context.Context, channel string, it *item) (Position, bo
 		return Position{}, false, err
 	}
 	it.done = make(chan struct{})
-	l.mu.Lock()
-	if l.stopping {
-		l.mu.Unlock()
+	if !l.begin() {
 		l.queued.Add(-int64(len(it.record.body)))
 		return Position{}, false, errStopping()
 	}
-	l.pending.Add(1)
-	it.ch = l.acquireLocked(channel)
-	l.mu.Unlock()
-
-	ch := it.ch
+	ch := l.acquire(channel)
+	it.ch = ch
 	ch.mu.Lock()
 	ch.queue = append(ch.queue, it)
 	if !ch.busy {
@@ -96,6 +91,17 @@ func (l *Log) store(ctx context.Context, channel string, it *item) (Position, bo
 	case <-ctx.Done():
 		return Position{}, false, fmt.Errorf("history: it is not known whether the publication was stored: %w", ctx.Err())
 	}
+}
+
+// begin counts an item that Stop waits for, until finish; false once Stop was called.
+func (l *Log) begin() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.stopping {
+		return false
+	}
+	l.pending.Add(1)
+	return true
 }
 
 func errStopping() error { return problem.New("HR3050", "the history is stopping") }

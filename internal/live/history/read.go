@@ -41,36 +41,30 @@ func (l *Log) Read(ctx context.Context, channel string, f Filter) ([]*protocol.P
 	for {
 		o := l.options.Load()
 		now := time.Now()
-		ch.mu.Lock()
+		ch.mu.RLock()
 		if ch.shown.Epoch == "" {
+			ch.mu.RUnlock()
 			if err := l.await(ctx, ch); err != nil {
 				return nil, Position{}, err
 			}
 			continue
 		}
-		held := ch.ring.bytes
-		ch.ring.trim(o, now)
 		top := ch.shown
 		w, gone := f.window(top, o.Size)
-		if gone {
-			ch.mu.Unlock()
-			return nil, top, ErrGone
-		}
-		if w.count == 0 || w.low > w.high {
-			ch.mu.Unlock()
+		if gone || w.count == 0 || w.low > w.high {
+			ch.mu.RUnlock()
+			if gone {
+				return nil, top, ErrGone
+			}
 			return nil, top, nil
 		}
-		list, bytes := ch.ring.list(), ch.ring.bytes
-		if ch.ring.whole || len(list) > 0 && list[0].publication.Offset <= w.low {
-			found := ch.ring.between(w.low, w.high)
-			ch.mu.Unlock()
-			if bytes != held {
-				l.charge(ch, bytes)
-			}
+		if list := ch.ring.list(); ch.ring.whole || len(list) > 0 && list[0].publication.Offset <= w.low {
+			found := ch.ring.between(w.low, w.high, now.Add(-o.Age))
+			ch.mu.RUnlock()
 			return w.result(found, top)
 		}
 		high := ch.stored.seq
-		ch.mu.Unlock()
+		ch.mu.RUnlock()
 		if w.low+uint64(o.Ring) > top.Offset && !filled {
 			if err := l.fill(ctx, ch, o); err != nil {
 				return nil, top, unread(ch.name, err)
@@ -147,8 +141,13 @@ func (w *window) result(found []*protocol.Publication, top Position) ([]*protoco
 	return found, top, nil
 }
 
-// await loads the channel, which is locked, or waits for the load that runs; the channel is unlocked then.
+// await loads the channel, or waits for the load that runs.
 func (l *Log) await(ctx context.Context, ch *channel) error {
+	ch.mu.Lock()
+	if ch.shown.Epoch != "" {
+		ch.mu.Unlock()
+		return nil
+	}
 	l.load(ch)
 	loading := ch.loading
 	ch.mu.Unlock()

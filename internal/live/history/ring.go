@@ -59,9 +59,12 @@ func (r *ring) trim(o *Options, now time.Time) {
 	}
 }
 
-// between are the publications with offsets from low to high, oldest first.
-func (r *ring) between(low, high uint64) []*protocol.Publication {
+// between are the publications with offsets from low to high that were stored after a time, oldest first.
+func (r *ring) between(low, high uint64, after time.Time) []*protocol.Publication {
 	list := r.list()
+	for len(list) > 0 && !list[0].at.After(after) {
+		list = list[1:]
+	}
 	if len(list) == 0 || low > high {
 		return nil
 	}

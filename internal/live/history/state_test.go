@@ -262,7 +262,7 @@ func TestEviction(t *testing.T) {
 	poll(t, "few channels are in memory", func() bool {
 		r.log.mu.Lock()
 		defer r.log.mu.Unlock()
-		return len(r.log.channels) <= 6 && r.log.recent.Len() == len(r.log.channels) && r.log.bytes <= 10_000
+		return len(r.log.channels) <= 6 && r.log.recent.Len() == len(r.log.channels) && r.log.bytes.Load() <= 10_000
 	})
 	for name, top := range at {
 		found, now := r.read(name, Filter{Since: &Position{0, top.Epoch}, Limit: All})
@@ -276,8 +276,8 @@ func TestEviction(t *testing.T) {
 	found, _ := r.read("big", Filter{Limit: All})
 	want(t, found, 1)
 	r.evictAll()
-	if len(r.log.channels) != 0 || r.log.bytes != 0 {
-		t.Fatal(len(r.log.channels), r.log.bytes)
+	if len(r.log.channels) != 0 || r.log.bytes.Load() != 0 {
+		t.Fatal(len(r.log.channels), r.log.bytes.Load())
 	}
 }
 
