@@ -159,6 +159,9 @@ func (b *bench) fan(ctx context.Context, c *contender) error {
 			b.note(connectCPU, s.title, micro(cpu(s.pid())-before)/float64(b.connections))
 		}
 	}
+	if !b.wanted("delivery") && !b.wanted("burst") {
+		return nil
+	}
 	p, err := s.publisher(usual, small)
 	if err != nil {
 		return err
