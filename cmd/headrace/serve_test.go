@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -13,7 +15,7 @@ import (
 )
 
 // serve is the script command `serve VERB ARGS...`: it runs the server on free ports until the script ends, waits until it is ready, and sets
-// HEADRACE_SERVER and PUBLIC to its addresses. At the end the server is told to stop and must do so with code 0.
+// HEADRACE_SERVER and PUBLIC to its addresses and PID to its process. What it writes is in the file server.log. At the end the server is told to stop and must do so with code 0.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: serve VERB ARGS...")
@@ -33,15 +35,20 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
+	ts.Setenv("PID", strconv.Itoa(cmd.Process.Pid))
+	log, err := os.Create(ts.MkAbs("server.log"))
+	ts.Check(err)
 	found, done := make(chan [2]string, 1), make(chan struct{})
 	var told strings.Builder
 	go func() {
 		defer close(done)
+		defer log.Close()
 		var addresses [2]string
 		ready := false
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			told.WriteString(lines.Text() + "\n")
+			_, _ = log.WriteString(lines.Text() + "\n")
 			switch fields := strings.Fields(lines.Text()); {
 			case len(fields) == 2 && fields[0] == "public":
 				addresses[0] = fields[1]

@@ -27,8 +27,8 @@ routes:
   - {match: "/*", static: web}
 ` + "```\n\n" + "## Reload\n\n" +
 	"On `SIGHUP`, and with `headrace dev` when a file is written, the files are read again. A configuration with an error is refused as a whole:\n" +
-	"nothing changes, and the log tells the place. `live` and `log.level` take effect at once and close no connection; the log names keys that\n" +
-	"changed and take effect with a restart.\n\n" + rules
+	"nothing changes, and the log tells the place. `live`, `routes` and `log.level` take effect at once and close no connection; the log\n" +
+	"names keys that changed and take effect with a restart, as turning `live` on and off does.\n\n" + rules
 
 // configuration is the table of all keys.
 func configuration() (string, error) { return configurationIntro + config.Reference(), nil }
