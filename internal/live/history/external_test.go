@@ -49,6 +49,11 @@ func TestTwoNodes(t *testing.T) {
 	if len(acked) != 200 {
 		t.Fatal(len(acked))
 	}
+	nodes[0].publishMany("b", 3)
+	must(t, nodes[1].log.Remove(t.Context(), "b"))
+	if at := nodes[0].publish("b", "x"); at.Offset != 1 || at.Epoch != nodes[1].top("b").Epoch {
+		t.Fatal(at, nodes[1].top("b"))
+	}
 	for _, r := range nodes {
 		r.publish("a", "last of a node")
 		r.evictAll()

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/centrifugal/protocol"
+
 	"github.com/headrace/headrace/internal/engine"
 )
 
@@ -134,4 +136,40 @@ func TestRestart(t *testing.T) {
 	}
 	found, _ = r.read("a", Filter{Limit: All})
 	want(t, found, from(1, 21)...)
+}
+
+func TestNamespaces(t *testing.T) {
+	e := openEngine(t, engine.Config{})
+	logs := map[string]*Log{}
+	for _, name := range []string{"", "chat", "a.b c", "="} {
+		l, err := Open(t.Context(), e, name, hour, func(string, *protocol.Publication) {}, nil)
+		must(t, err)
+		logs[name] = l
+	}
+	for name, l := range logs {
+		at, stored, err := l.Publish(t.Context(), Publish{Channel: "x", Publication: text(name)})
+		if err != nil || !stored || at.Offset != 1 {
+			t.Fatal(name, at, err)
+		}
+	}
+	for _, l := range logs {
+		must(t, l.Stop(t.Context()))
+		must(t, l.Stop(t.Context()))
+	}
+}
+
+// A publication that was given is not changed, so that it can go to many channels.
+func TestOnePublicationManyChannels(t *testing.T) {
+	r := open(t, openEngine(t, engine.Config{}), hour)
+	p := text("x")
+	for i := range 3 {
+		for range i {
+			r.publish(fmt.Sprint(i), "before")
+		}
+		at, _, err := r.log.Publish(t.Context(), Publish{Channel: fmt.Sprint(i), Publication: p})
+		must(t, err)
+		if at.Offset != uint64(i)+1 || p.Offset != 0 {
+			t.Fatal(at, p)
+		}
+	}
 }
