@@ -4,6 +4,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,12 +18,8 @@ func (nothing) Writable(*Conn)             {}
 func (nothing) Tick(*Conn)                 {}
 func (nothing) Closed(*Conn, error)        {}
 
-// peer is a client that costs this process no memory and no events: a bare descriptor.
-func (b *bench) peer(h Handler) (int, *Conn) {
-	client, c, err := b.dial(h)
-	if err != nil {
-		b.Fatal(err)
-	}
+// bare makes a client a mere descriptor, which costs this process no memory and no events.
+func (b *bench) bare(client *net.TCPConn) int {
 	file, err := client.File()
 	if err != nil {
 		b.Fatal(err)
@@ -34,7 +31,15 @@ func (b *bench) peer(h Handler) (int, *Conn) {
 	file.Close()
 	client.Close()
 	b.peers = append(b.peers, fd)
-	return fd, c
+	return fd
+}
+
+func (b *bench) peer(h Handler) (int, *Conn) {
+	client, c, err := b.dial(h)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return b.bare(client), c
 }
 
 // BenchmarkIdle reports the memory of a parked connection that has a timer: the Go heap and stacks, not the kernel's.
@@ -96,32 +101,49 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkFan writes 128 bytes to each of 1,000 connections by turns.
+// BenchmarkFan writes 128 bytes to each of 1,000 connections by turns, and does the same with Go's own connections.
 func BenchmarkFan(b *testing.B) {
-	const n, rounds = 1000, 50
+	const n = 1000
 	r := start(b, "tcp")
-	var conns []*Conn
-	var peers []int
-	for range n {
+	writes, peers := make([]func([]byte) error, n), make([]int, n)
+	for i := range n {
 		fd, c := r.peer(nothing{})
-		conns = append(conns, c)
-		peers = append(peers, fd)
+		writes[i], peers[i] = c.Write, fd
 	}
+	b.Run("park", func(b *testing.B) { fan(b, writes, peers) })
+	for i := range n {
+		client, err := net.Dial("tcp", r.listener.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		server, err := r.listener.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer server.Close()
+		peers[i] = r.bare(client.(*net.TCPConn))
+		writes[i] = func(b []byte) error { _, err := server.Write(b); return err }
+	}
+	b.Run("net", func(b *testing.B) { fan(b, writes, peers) })
+}
+
+func fan(b *testing.B, writes []func([]byte) error, peers []int) {
+	const rounds = 20
 	message := make([]byte, 128)
 	buffer := make([]byte, 64<<10)
 	var spent time.Duration
-	writes := 0
+	count := 0
 	for b.Loop() {
 		began := cpu()
 		for range rounds {
-			for _, c := range conns {
-				if err := c.Write(message); err != nil {
+			for _, write := range writes {
+				if err := write(message); err != nil {
 					b.Fatal(err)
 				}
 			}
 		}
 		spent += cpu() - began
-		writes += n * rounds
+		count += rounds * len(writes)
 		for _, fd := range peers {
 			for got := 0; got < rounds*len(message); {
 				k, err := syscall.Read(fd, buffer)
@@ -132,7 +154,7 @@ func BenchmarkFan(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(float64(spent)/float64(writes), "cpu-ns/write")
+	b.ReportMetric(float64(spent)/float64(count), "cpu-ns/write")
 }
 
 // pong answers each byte with a byte.
@@ -167,4 +189,34 @@ func BenchmarkPingPong(b *testing.B) {
 		wg.Wait()
 	}
 	b.ReportMetric(float64(cpu()-before)/float64(rounds*n), "cpu-ns/roundtrip")
+}
+
+// pinger writes a ping whenever it ticks.
+type pinger struct {
+	nothing
+	ticks *atomic.Int64
+}
+
+func (p pinger) Tick(c *Conn) {
+	p.ticks.Add(1)
+	c.Write([]byte{0x89, 0})
+	c.Wake(resolution)
+}
+
+// BenchmarkPing is a timer that fires, the Write of a ping, and the timer set again. 1,000 connections with a ping every 25 s do 40 of
+// them a second.
+func BenchmarkPing(b *testing.B) {
+	r := start(b, "tcp")
+	var ticks atomic.Int64
+	for range 1000 {
+		_, c := r.peer(pinger{ticks: &ticks})
+		c.Wake(resolution)
+	}
+	spent, seen := cpu(), ticks.Load()
+	for b.Loop() {
+		for before := ticks.Load(); ticks.Load() == before; {
+			<-time.After(resolution / 4)
+		}
+	}
+	b.ReportMetric(float64(cpu()-spent)/float64(ticks.Load()-seen), "cpu-ns/ping")
 }

@@ -49,7 +49,7 @@ type Handler interface {
 
 // Options of an Engine; the zero value is useful.
 type Options struct {
-	Pollers    int          // epoll instances; default GOMAXPROCS
+	Pollers    int          // epoll instances; default GOMAXPROCS, at most 4
 	ReadBuffer int          // bytes of one read, borrowed while Handler.Read runs; default 16 KiB
 	Partial    int          // bytes that a Handler may leave untaken; default 1 MiB
 	Log        *slog.Logger // default slog.Default
@@ -75,7 +75,7 @@ type Engine struct {
 // New starts an engine. It fails when the system gives no epoll instance.
 func New(o Options) (*Engine, error) {
 	if o.Pollers <= 0 {
-		o.Pollers = runtime.GOMAXPROCS(0)
+		o.Pollers = min(runtime.GOMAXPROCS(0), 4)
 	}
 	if o.ReadBuffer <= 0 {
 		o.ReadBuffer = 16 << 10
