@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestTheRatioIsOverOneWhereHeadraceIsBetter(t *testing.T) {
 			r.note(connectRate, title, 1000*v)
 		}
 	}
-	r.say(cutTime, "b", "no recovery")
+	r.failed("b", errors.New("gone"), []*figure{slowWith, delivery})
 	table := r.table()
 	for _, row := range []string{
 		"| 2. server CPU per delivery, one publication after another (µs) | 3.00 (2.00…4.00) | 9.00 | 6.00 | 2.00× | 6.5 | 5 |",
@@ -25,8 +26,8 @@ func TestTheRatioIsOverOneWhereHeadraceIsBetter(t *testing.T) {
 			t.Errorf("no row %s in\n%s", row, table)
 		}
 	}
-	if strings.Contains(table, cutTime.name) {
-		t.Error("a row without any figure")
+	if strings.Contains(table, cutTime.name) || !strings.Contains(table, slowWith.name+" | – | – | failed |") {
+		t.Errorf("a row without any figure, or none for a failure, in\n%s", table)
 	}
 }
 

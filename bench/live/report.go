@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,7 @@ func (r *report) failed(contender string, err error, figures []*figure) {
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	r.failures += fmt.Sprintf("- %s failed: %s\n", contender, first)
+	fmt.Fprintf(os.Stderr, "%s failed: %v\n", contender, err)
 }
 
 // median of the repetitions, false if there are none.
@@ -95,7 +97,7 @@ func (r *report) median(f *figure, contender string) (float64, bool) {
 func (r *report) table() string {
 	rows := [][]string{append(append([]string{"figure"}, r.contenders...), "headrace : best rival", "at least", "aim")}
 	for _, f := range figures {
-		if len(r.values[f]) == 0 {
+		if len(r.values[f]) == 0 && len(r.words[f]) == 0 {
 			continue
 		}
 		row := []string{f.name}
