@@ -28,17 +28,19 @@ type flight struct {
 func (f *flight) enter(it *item) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	size := len(it.record.body)
-	if len(f.items) >= maxFlying || len(f.items) > 0 && f.bytes+size > maxFlyingSize {
+	if f.full() {
 		f.waiting = append(f.waiting, it.ch)
 		return false
 	}
 	f.token++
 	it.token = f.token
 	f.items[it.token] = it
-	f.bytes += size
+	f.bytes += len(it.record.body)
 	return true
 }
+
+// full does not look at the size of who comes next, so that a channel for which there was room is not sent back.
+func (f *flight) full() bool { return len(f.items) >= maxFlying || f.bytes >= maxFlyingSize }
 
 // take removes an item, or is nil when it was taken before.
 func (f *flight) take(token uint64) *item {
@@ -56,7 +58,7 @@ func (f *flight) take(token uint64) *item {
 func (f *flight) waiter() *channel {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.waiting) == 0 || len(f.items) >= maxFlying || f.bytes >= maxFlyingSize && len(f.items) > 0 {
+	if len(f.waiting) == 0 || f.full() {
 		return nil
 	}
 	ch := f.waiting[0]

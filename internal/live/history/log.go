@@ -42,7 +42,7 @@ type Options struct {
 const (
 	maxSize       = 1_000_000
 	maxFlying     = 1024     // messages on their way to the stream
-	maxFlyingSize = 16 << 20 // bytes of them
+	maxFlyingSize = 16 << 20 // bytes of them, with the last one possibly more
 )
 
 func (o Options) withDefaults() (Options, error) {

@@ -173,3 +173,17 @@ func TestOnePublicationManyChannels(t *testing.T) {
 		}
 	}
 }
+
+// More channels than messages may be on their way at once.
+func TestManyChannels(t *testing.T) {
+	r := open(t, openEngine(t, engine.Config{}), hour)
+	var all sync.WaitGroup
+	for i := range 3 * maxFlying {
+		all.Go(func() { r.publish(fmt.Sprint(i), "x") })
+	}
+	all.Wait()
+	r.got.check(t)
+	for i := range 3 * maxFlying {
+		want(t, r.got.of(fmt.Sprint(i)), 1)
+	}
+}

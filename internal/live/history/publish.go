@@ -158,6 +158,7 @@ func (l *Log) next(ch *channel) {
 		l.pop(ch)
 		if err := l.send(ch, it); err != nil {
 			l.flight.take(it.token)
+			go l.readmit()
 			l.finish(it, problem.New("HR3050", "publication was not stored: %w", err).At(ch.name))
 			continue
 		}

@@ -152,6 +152,38 @@ func TestStoreIsFull(t *testing.T) {
 	}
 }
 
+// More bytes than may be on their way at once wait for their turn; more than may wait are refused.
+func TestManyLargePublications(t *testing.T) {
+	r := open(t, openEngine(t, engine.Config{Durability: engine.Written}), Options{Size: 10, Age: time.Hour, Queue: 40 << 20})
+	body := strings.Repeat("x", 3<<20)
+	var mu sync.Mutex
+	stored := 0
+	var all sync.WaitGroup
+	for i := range 30 {
+		all.Go(func() {
+			_, ok, err := r.log.Publish(t.Context(), Publish{Channel: fmt.Sprint(i % 10), Publication: text(body)})
+			mu.Lock()
+			defer mu.Unlock()
+			if ok {
+				stored++
+			} else {
+				wantCode(t, err, "HR3050")
+			}
+		})
+	}
+	all.Wait()
+	if stored < 13 {
+		t.Fatal(stored)
+	}
+	for i := range 10 {
+		r.publish(fmt.Sprint(i), "after")
+	}
+	if left := r.log.queued.Load(); left != 0 {
+		t.Fatal(left)
+	}
+	r.got.check(t)
+}
+
 func TestDiskGuard(t *testing.T) {
 	r := open(t, openEngine(t, engine.Config{MinFree: 1 << 60}), hour)
 	_, _, err := r.log.Publish(t.Context(), Publish{Channel: "a", Publication: text("x")})
