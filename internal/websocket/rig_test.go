@@ -25,7 +25,7 @@ const patience = 20 * time.Second
 
 var serve = flag.String("echo", "", "serve an echo server at this address until interrupted, for foreign test suites")
 
-// TestServe is an echo server for clients outside, such as Autobahn's: go test -run TestServe -echo 127.0.0.1:9001 ./internal/websocket
+// TestServe is an echo server for clients outside, such as testdata/autobahn.py: go test -run TestServe -echo 127.0.0.1:9001 ./internal/websocket
 func TestServe(t *testing.T) {
 	if *serve == "" {
 		t.Skip("no -echo address")
