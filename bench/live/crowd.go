@@ -194,7 +194,7 @@ func (c *crowd) leave() {
 
 // back waits until all are subscribed and says how long that took from the first that was not.
 func (c *crowd) back(ctx context.Context) (time.Duration, error) {
-	err := c.until(ctx, time.Minute, "subscribed", func(m *member) bool { return m.ready != nil })
+	err := c.until(ctx, 2*time.Minute, "subscribed", func(m *member) bool { return m.ready != nil })
 	if err != nil {
 		return 0, err
 	}
