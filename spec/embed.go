@@ -8,8 +8,3 @@ import _ "embed"
 //
 //go:embed errors.yaml
 var Errors []byte
-
-// OpenAPI describes the admin API, openapi.yaml.
-//
-//go:embed openapi.yaml
-var OpenAPI []byte

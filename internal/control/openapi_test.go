@@ -20,7 +20,7 @@ import (
 	"github.com/headrace/headrace/spec"
 )
 
-// document is spec/openapi.yaml with its schemas compiled on demand.
+// document is spec/openapi with its schemas compiled on demand.
 type document struct {
 	doc      any
 	compiler *jsonschema.Compiler
@@ -28,7 +28,7 @@ type document struct {
 
 func readDocument(t *testing.T) *document {
 	t.Helper()
-	text, err := yaml.YAMLToJSON(spec.OpenAPI)
+	text, err := yaml.YAMLToJSON(spec.OpenAPI())
 	must(t, err)
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	must(t, err)

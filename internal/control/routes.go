@@ -7,7 +7,7 @@ import (
 	"github.com/headrace/headrace/spec"
 )
 
-// addRoutes is the whole API; spec/openapi.yaml describes the same.
+// addRoutes is the whole API; spec/openapi describes the same.
 func (s *Server) addRoutes() {
 	add := func(method, pattern string, serve, admit func(*exchange.Request) error) {
 		if _, err := s.routes.Add(method, pattern, &endpoint{serve: serve, admit: admit}); err != nil {
@@ -58,6 +58,6 @@ func (s *Server) Routes(f func(method, pattern string)) {
 func openapi(r *exchange.Request) error {
 	r.SetStatusCode(fasthttp.StatusOK)
 	r.SetContentType("application/yaml")
-	r.Response.SetBody(spec.OpenAPI)
+	r.Response.SetBody(spec.OpenAPI())
 	return nil
 }

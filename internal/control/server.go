@@ -1,4 +1,4 @@
-// Package control is the admin API: jobs, calls, blobs, queues, pools, health and metrics, as spec/openapi.yaml has them.
+// Package control is the admin API: jobs, calls, blobs, queues, pools, health and metrics, as spec/openapi has them.
 package control
 
 import (

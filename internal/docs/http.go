@@ -15,7 +15,7 @@ const httpIntro = `# HTTP: the admin API
 
 ` + "The admin API listens on `admin.listen` (`127.0.0.1:8081`). It answers without a token as long as that is a loopback address and `admin.token_file`\n" +
 	"is not set; otherwise send `Authorization: Bearer TOKEN`. A running server hands out the document of this page at `GET /openapi.yaml`\n" +
-	"([spec/openapi.yaml](../../spec/openapi.yaml)). Failures are described in [errors](errors.md), the options of jobs in [enqueue options](enqueue.md), the\n" +
+	"([spec/openapi](../../spec/openapi)). Failures are described in [errors](errors.md), the options of jobs in [enqueue options](enqueue.md), the\n" +
 	"pages of the public listener in [routes](routes.md).\n\n"
 
 // api is the part of an OpenAPI document that this page shows.
@@ -68,14 +68,14 @@ type response struct {
 // httpAPI lists every operation of the admin API in the order of the document.
 func httpAPI() (string, error) {
 	var doc api
-	if err := yaml.Unmarshal(spec.OpenAPI, &doc); err != nil {
-		return "", fmt.Errorf("spec/openapi.yaml: %w", err)
+	if err := yaml.Unmarshal(spec.OpenAPI(), &doc); err != nil {
+		return "", fmt.Errorf("spec/openapi: %w", err)
 	}
 	var order struct {
 		Paths yaml.MapSlice `yaml:"paths"`
 	}
-	if err := yaml.Unmarshal(spec.OpenAPI, &order); err != nil {
-		return "", fmt.Errorf("spec/openapi.yaml: %w", err)
+	if err := yaml.Unmarshal(spec.OpenAPI(), &order); err != nil {
+		return "", fmt.Errorf("spec/openapi: %w", err)
 	}
 	var summary, detail strings.Builder
 	summary.WriteString("| | |\n|---|---|\n")
