@@ -24,6 +24,7 @@ type PublishOptions struct {
 	IdempotencyTTL time.Duration // how long the key is known; default 5 min, at most 1 h
 	Version        uint64        // with a history: skipped when not above that of the publication before; 0 none
 	VersionEpoch   string        // versions are compared within the same one
+	SkipHistory    bool          // only those who are there get it; it has no offset
 }
 
 // PublishResult is where a publication is in its channel's history; zero without one.

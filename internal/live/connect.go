@@ -45,12 +45,13 @@ func (s *Session) connect(t *turn, id uint32, r *protocol.ConnectRequest) error 
 		request := s.connectRequest(w, r)
 		restored := cloneSubs(r.Subs)
 		err = s.later(id, func(t *turn) error {
-			if w, err = s.askConnect(request, w); err == nil {
-				err = s.enter(t, id, w, restored)
+			asked, err := s.askConnect(request, w)
+			if err == nil {
+				err = s.enter(t, id, asked, restored)
 			}
-			return s.refuse(t, err)
+			return s.refuse(err)
 		})
-		return s.refuse(t, err)
+		return s.refuse(err)
 	}
 	if err == nil && w == nil {
 		if w = &(welcome{who: nobody}); !s.live.options.Load().Anonymous {
@@ -60,11 +61,11 @@ func (s *Session) connect(t *turn, id uint32, r *protocol.ConnectRequest) error 
 	if err == nil {
 		err = s.enter(t, id, w, r.Subs)
 	}
-	return s.refuse(t, err)
+	return s.refuse(err)
 }
 
 // refuse notes that a connect command failed. A client that gets no replies is told by a disconnect.
-func (s *Session) refuse(t *turn, err error) error {
+func (s *Session) refuse(err error) error {
 	if err == nil {
 		return nil
 	}

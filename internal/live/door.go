@@ -88,7 +88,7 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 	if l.stopping.Load() {
 		return nil, problem.New("HR3004", "headrace is stopping")
 	}
-	if !l.rate.Allow() {
+	if !o.handshakes.Allow() {
 		l.metrics.handshakesRefused.Add(1)
 		return nil, problem.New("HR3003", "there were %d handshakes within the last second", o.HandshakesPerSecond)
 	}

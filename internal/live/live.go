@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/live/fanout"
@@ -47,7 +45,6 @@ type Live struct {
 	ownPark  bool
 	node     string
 	opened   time.Time
-	rate     *rate.Limiter // handshakes
 	keys     keys
 
 	running context.Context // of what is done for clients; ends with Stop
@@ -64,7 +61,7 @@ func Open(ctx context.Context, d Deps) (*Live, error) {
 	var node [8]byte
 	_, _ = rand.Read(node[:]) // never fails
 	l := &Live{Deps: d, registry: newRegistry(), park: d.Park, node: hex.EncodeToString(node[:]), opened: time.Now(),
-		rate: rate.NewLimiter(rate.Inf, 0), logs: map[string]*history.Log{}}
+		logs: map[string]*history.Log{}}
 	l.metrics = newMetrics(l)
 	l.hub = fanout.NewHub(l.metrics.delivered)
 	l.feeds.live = l
@@ -133,13 +130,10 @@ func (l *Live) configure(ctx context.Context, c *config.Live) error {
 			l.Log.Error("history keeps its old size", "namespace", name, observe.Error(err))
 		}
 	}
-	old := l.options.Swap(o)
-	if c.HandshakesPerSecond > 0 {
-		l.rate.SetLimit(rate.Limit(c.HandshakesPerSecond))
-		l.rate.SetBurst(c.HandshakesPerSecond)
-	} else {
-		l.rate.SetLimit(rate.Inf)
+	if now := l.options.Load(); now != nil && now.HandshakesPerSecond == c.HandshakesPerSecond {
+		o.handshakes = now.handshakes
 	}
+	old := l.options.Swap(o)
 	for name, log := range opened {
 		l.logs[name] = log
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/live/history"
@@ -21,6 +23,7 @@ type options struct {
 	namespaces         map[string]*namespace
 	rpc                map[string]bool
 	limits, deflated   *websocket.Limits
+	handshakes         *rate.Limiter
 }
 
 // namespace is the options of a group of channels.
@@ -47,8 +50,12 @@ func (o *options) find(channel string) (n *namespace, id string) {
 // compile checks what the configuration cannot: keys and rules. HR9003 names the key.
 func compile(c *config.Live, sources []Source, log *slog.Logger) (*options, error) {
 	o := &options{Live: c, namespaces: map[string]*namespace{}, rpc: map[string]bool{},
-		limits:   &websocket.Limits{Message: int(c.MaxMessage)},
-		deflated: &websocket.Limits{Message: int(c.MaxMessage), Deflate: true},
+		limits:     &websocket.Limits{Message: int(c.MaxMessage)},
+		deflated:   &websocket.Limits{Message: int(c.MaxMessage), Deflate: true},
+		handshakes: rate.NewLimiter(rate.Inf, 0),
+	}
+	if n := c.HandshakesPerSecond; n > 0 {
+		o.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
 	var err error
 	if o.tokens, err = verifier("live.token", &c.Token, log); err != nil {

@@ -85,7 +85,7 @@ func (s *Session) channelInfo(channel string) []byte {
 // store publishes: durably where the channel has a history, else to those who are there.
 func (l *Live) store(ctx context.Context, n *namespace, channel string, p *protocol.Publication, o PublishOptions) (PublishResult, error) {
 	l.metrics.publications.Add(1)
-	if n.log == nil {
+	if n.log == nil || o.SkipHistory {
 		if o.IdempotencyKey != "" && !l.keys.use(channel, o.IdempotencyKey, o.IdempotencyTTL) {
 			return PublishResult{Skipped: true}, nil
 		}

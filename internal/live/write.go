@@ -36,7 +36,9 @@ func (s *Session) Deliver(sub *fanout.Subscription, b *fanout.Batch) int {
 		}
 		s.blocked = true
 	}
-	return s.hold(sub, b)
+	taken := s.hold(sub, b)
+	s.unload()
+	return taken
 }
 
 // Restarted lets the offsets of a channel begin again.
