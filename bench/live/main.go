@@ -172,7 +172,7 @@ func (b *bench) method() string {
   where a rival fails the table says so. In 6 what a rival loses is its figure. The data of a publication is %d bytes (8: %d KB).
 - 1: RSS at the end of 4 minus RSS before, after a hundredth of the connections was opened and closed; %d connections.
 - 2: %d publications, the next one when all %d clients have the last. 3: %d bursts of %d pipelined POSTs.
-- 4: %v with pings and pongs every 25 s; all CPU of the server in that time, with what it would use without connections.
+- 4: %v with pings and pongs every 25 s; all CPU of the server in that time, what it uses without connections included.
 - 5: %d/s in an open loop over %d connections for %v each; from when a publication was due to its answer.
 - 6: %d clients, %d publications a second to all of them, %d more at the moment of the cut. Clients come back at once, %d handshakes at a time.
   Cut: the clients' side resets all connections. From the cut to the last answer with what was missed.

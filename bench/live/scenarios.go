@@ -73,11 +73,20 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		}
 		lots = append(lots, &lot{server: s, crowd: crowd})
 	}
-	if err := pass(ctx, min(10*time.Second, b.idle)); err != nil { // what a start leaves behind is gone
+	still := min(10*time.Second, b.idle) // what a start leaves behind goes
+	if err := pass(ctx, still); err != nil {
+		return err
+	}
+	for _, l := range lots {
+		l.cpu = cpu(l.pid())
+	}
+	if err := pass(ctx, still); err != nil {
 		return err
 	}
 	for _, l := range lots {
 		l.before = resident(l.pid())
+		b.note(resting, l.title, kilo(l.before)/1024)
+		b.note(restingCPU, l.title, milli(cpu(l.pid())-l.cpu)/still.Seconds())
 		if _, err := l.crowd.connect(ctx, l.plan(usual, b.connections)); err != nil {
 			return err
 		}
@@ -86,6 +95,7 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		return err
 	}
 	for _, l := range lots {
+		b.note(early, l.title, kilo(resident(l.pid())-l.before)/float64(b.connections))
 		l.cpu = cpu(l.pid())
 	}
 	if err := pass(ctx, b.idle); err != nil {
@@ -95,7 +105,6 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		used := cpu(l.pid()) - l.cpu
 		b.note(idleCPU, l.title, milli(used)/b.idle.Seconds()/(float64(b.connections)/1000))
 		b.note(memory, l.title, kilo(resident(l.pid())-l.before)/float64(b.connections))
-		b.note(resting, l.title, kilo(l.before)/1024)
 		p, err := l.publisher(usual, small)
 		if err != nil {
 			return err
