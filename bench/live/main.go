@@ -53,7 +53,8 @@ func measure(ctx context.Context, small bool, only, rivals string, connections i
 	if _, err := os.Stat(rivalsDir); err != nil {
 		return errors.New("run it from the root of the checkout")
 	}
-	if err := os.MkdirAll(filepath.Join(buildDir, "runs"), 0o755); err != nil {
+	runs := filepath.Join(buildDir, "runs") // the logs and data of the last run stay until the next
+	if err := errors.Join(os.RemoveAll(runs), os.MkdirAll(runs, 0o755)); err != nil {
 		return err
 	}
 	wanted, err := chosen(only, scenarios)
