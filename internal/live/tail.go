@@ -95,3 +95,9 @@ func (l *Live) ClientOf(session string) string {
 	}
 	return s.id.String()
 }
+
+// Known is HR3010 for a channel that cannot be.
+func (l *Live) Known(channel string) error {
+	_, err := l.channel(channel)
+	return err
+}

@@ -16,6 +16,7 @@ var ErrFull = errors.New("channel has its most subscribers")
 type Hub struct {
 	delivered func(items []*Item, taken int)
 	turns     *turns
+	taps      taps
 	seed      maphash.Seed
 	buckets   [64]bucket
 	channels  atomic.Int64
@@ -116,6 +117,7 @@ func (h *Hub) release(c *Channel) bool {
 // Publish brings an item to the subscribers of a channel. Items of one channel arrive in the order of the calls; it waits where subscribers
 // are far behind. It is false if offsets show that publications before the item did not come.
 func (h *Hub) Publish(name string, i *Item) (whole bool) {
+	h.taps.tell(name, i)
 	c := h.Channel(name)
 	return c == nil || c.publish(i)
 }
