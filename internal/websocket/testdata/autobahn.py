@@ -14,6 +14,7 @@ The last argument is a pattern of case numbers. Cases that are not OK are printe
 import binascii
 import codecs
 import heapq
+import importlib
 import os
 import pathlib
 import re
@@ -108,10 +109,9 @@ def load(suite):
     module("pkg_resources", resource_filename=lambda package, name: str(suite / package / name))
     module("binascii", b2a_hex=lambda s: binascii.b2a_hex(raw(s)).decode(), a2b_hex=lambda s: binascii.a2b_hex(raw(s)).decode("latin-1"))
     sys.path.insert(0, str(folder))
-    import suite.case  # noqa: PLC0415 (it exists only now)
-
-    suite.case.plain = plain
-    return suite.Cases
+    converted = importlib.import_module("suite")
+    sys.modules["suite.case"].plain = plain
+    return converted.Cases
 
 
 class Client(Protocol):
