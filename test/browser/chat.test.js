@@ -56,8 +56,8 @@ describe('chat', { timeout: 120_000 }, () => {
     const charles = await visit(t, 'Charles', 'mountains')
     await people(ada, ['Ada Lovelace', 'Charles'])
     await people(charles, ['Ada Lovelace', 'Charles'])
-    await say(ada, 'Has anybody been up the Säntis this week? ⛰️')
-    await last(charles, 'Has anybody been up the Säntis this week? ⛰️')
+    await say(ada, 'Has anybody been up the Säntis this week?')
+    await last(charles, 'Has anybody been up the Säntis this week?')
     await charles.locator('#text').pressSequentially('Yes, on Tues')
     await ada.waitForFunction(() => document.getElementById('typing').textContent === 'Charles is typing')
     await shot(ada, 'chat-typing')
@@ -189,24 +189,30 @@ describe('chat', { timeout: 120_000 }, () => {
 
   test('history on scrolling back, and other rooms', async t => {
     const ada = await visit(t, 'Ada', 'long')
-    for (let at = 1; at <= 130; at++) {
-      const answer = await fetch(`${server.admin}/v1/live/publish`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({
-        channel: 'chat:long', data: { id: `message-${at}`, text: `line ${at}`, at: Date.now() } }) })
-      assert.equal(answer.status, 200, await answer.text())
-    }
+    await ada.evaluate(async () => { // over many connections, since one may say no more than five things in a second
+      const { token } = await (await fetch('token', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name: 'Many', key: 'm'.repeat(32) }) })).json()
+      for (let from = 1; from <= 130; from += 5) {
+        const client = new Centrifuge(`ws://${location.host}/live/websocket`, { token })
+        client.connect()
+        for (let at = from; at < from + 5; at++) await client.publish('chat:long', { id: `message-${at}`, text: `line ${at}` })
+        client.disconnect()
+      }
+    })
     await last(ada, 'line 130')
     const bob = await visit(t, 'Bob', 'long', { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2 })
     await last(bob, 'line 130')
     assert.equal((await texts(bob))[0], 'line 91')
-    await bob.locator('#log').hover()
     while ((await texts(bob)).length < 130) {
-      const before = (await texts(bob)).length
-      const top = await bob.locator('#messages .message').first().getAttribute('data-offset')
-      await bob.locator('#log').evaluate(log => { log.scrollTop = 100 })
-      const seen = await bob.locator(`[data-offset="${top}"]`).boundingBox()
-      await bob.waitForFunction(before => document.querySelectorAll('#messages .message').length > before, before)
-      const now = await bob.locator(`[data-offset="${top}"]`).boundingBox()
-      assert.ok(Math.abs(seen.y - now.y) < 60, `what is read stays where it is: ${seen.y} to ${now.y}`)
+      const moved = await bob.evaluate(async () => {
+        const top = document.querySelector('#messages .message').dataset.offset
+        const y = () => document.querySelector(`[data-offset="${top}"] .text`).getBoundingClientRect().y
+        document.getElementById('log').scrollTop = 100
+        const seen = y()
+        const count = () => document.querySelectorAll('#messages .message').length
+        for (const before = count(); count() === before;) await new Promise(requestAnimationFrame)
+        return y() - seen
+      })
+      assert.ok(Math.abs(moved) < 60, `what is read stays where it is, but moved by ${moved}`)
     }
     assert.equal((await texts(bob))[0], 'line 1')
     await dense(bob)

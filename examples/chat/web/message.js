@@ -21,7 +21,7 @@ const clock = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit'
 const date = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' })
 
 // sameBlock tells that a message stands below another without a head of its own.
-export const sameBlock = (one, before) => before !== undefined && before.user === one.user && before.name === one.name && one.at - before.at < 300_000
+const sameBlock = (one, before) => before !== undefined && before.user === one.user && before.name === one.name && one.at - before.at < 300_000
 
 // messageElement makes the elements of a message that stands below another, or below none.
 export function messageElement(one, before) {

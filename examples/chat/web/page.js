@@ -48,7 +48,7 @@ function enter(name) {
   $('chat').hidden = false
   $('me').textContent = name
   client = new Centrifuge(new URL('live/websocket', location.href).href.replace(/^http/, 'ws'), {
-    minReconnectDelay: 200, maxReconnectDelay: 3000, timeout: 10_000, name: 'chat',
+    minReconnectDelay: 200, maxReconnectDelay: 3000, timeout: 10_000, maxServerPingDelay: 4000, name: 'chat',
     getToken: async () => {
       const answer = await askToken(name)
       if (answer.refused) throw new Centrifuge.UnauthorizedError(answer.refused)

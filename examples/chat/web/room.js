@@ -1,6 +1,6 @@
 // A room that this page has joined: what was said, who is there, who types, and what is still to be sent.
 import { Outbox } from './outbox.js'
-import { face, messageElement, sameBlock, element } from './message.js'
+import { element, face, messageElement } from './message.js'
 
 const PAGE = 40 // messages of the history at a time
 
@@ -109,6 +109,7 @@ export class Room {
     const atBottom = this.atBottom()
     this.list.append(...messageElement(one, this.messages.at(-1)))
     this.messages.push(one)
+    if (this.messages.length === 1) this.drawOlder()
     if (!this.shown || document.hidden && one.user !== this.me()) {
       this.unread++
       this.changed()
