@@ -84,7 +84,7 @@ type crowd struct {
 func newCrowd(t testing.TB, addr, channel string, n int) *crowd {
 	t.Helper()
 	c := exec.Command(os.Args[0], "-test.run=^$")
-	c.Env = append(os.Environ(), "LIVE_CROWD_OF="+fmt.Sprint(addr, " ", channel, " ", n))
+	c.Env = append(os.Environ(), "LIVE_CROWD_OF="+fmt.Sprint(addr, " ", channel, " ", n), "LIVE_TOKEN="+token(t, map[string]any{"sub": "42"}))
 	c.Stderr = os.Stderr
 	in, _ := c.StdinPipe()
 	out, _ := c.StdoutPipe()
@@ -193,7 +193,7 @@ func beCrowd(addr, channel string, n int) {
 	}
 	var total atomic.Int64
 	ready := make(chan struct{}, n)
-	hello := append(append([]byte(handshake), masked(`{"id":1,"connect":{}}`)...), masked(fmt.Sprintf(`{"id":2,"subscribe":{"channel":%q}}`, channel))...)
+	hello := append(append([]byte(handshake), masked(fmt.Sprintf(`{"id":1,"connect":{"token":%q}}`, os.Getenv("LIVE_TOKEN")))...), masked(fmt.Sprintf(`{"id":2,"subscribe":{"channel":%q}}`, channel))...)
 	for i := range n {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -221,4 +221,24 @@ func beCrowd(addr, channel string, n int) {
 		}
 		fmt.Println("done")
 	}
+}
+
+// BenchmarkIdle measures the CPU for each ping and its pong, and for each client that connects with a token and subscribes.
+func BenchmarkIdle(b *testing.B) {
+	r := newRig(b, func(c *config.Live) {
+		delete(c.Namespaces, "chat")
+		delete(c.Namespaces, "cache")
+		c.Ping, c.Pong = time.Second, 900*time.Millisecond
+	}, nil)
+	began := cpu()
+	crowd := newCrowd(b, r.addr, "news", crowdOf())
+	connecting := cpu() - began
+	began, pings := cpu(), r.metrics.commands[verbPong].Load()
+	b.ResetTimer()
+	for range b.N {
+		<-time.After(time.Second)
+	}
+	answered := r.metrics.commands[verbPong].Load() - pings
+	b.ReportMetric(float64((cpu()-began).Nanoseconds())/float64(max(answered, 1)), "cpu-ns/ping")
+	b.ReportMetric(float64(connecting.Nanoseconds())/float64(crowd.n), "cpu-ns/connect")
 }

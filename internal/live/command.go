@@ -30,10 +30,8 @@ const (
 var verbNames = [verbs]string{"connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "rpc", "refresh",
 	"sub_refresh", "send", "pong"}
 
-// handle answers the commands of a frame. Calls for one session do not overlap.
-func (s *Session) handle(frame []byte) {
-	t := &turn{s: s}
-	defer t.flush()
+// handle answers the commands of a message. Calls for one session do not overlap.
+func (s *Session) handle(t *turn, frame []byte) {
 	if s.uni() {
 		s.handleUni(t, frame)
 		return
@@ -43,7 +41,7 @@ func (s *Session) handle(frame []byte) {
 	for {
 		c, err := d.Decode()
 		if err != nil && !errors.Is(err, io.EOF) {
-			s.end(DisconnectBadRequest)
+			t.fail(0, DisconnectBadRequest)
 			return
 		}
 		if c != nil && !s.command(t, c) || err != nil {

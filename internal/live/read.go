@@ -61,12 +61,12 @@ func (s *Session) begin(b first) {
 		m.wanted = b.channels
 		s.mu.Unlock()
 	}
-	if b.request == nil {
-		s.handle(b.message)
-		return
-	}
 	t := &turn{s: s}
-	s.connectUni(t, b.request)
+	if b.request != nil {
+		s.connectUni(t, b.request)
+	} else {
+		s.handle(t, b.message)
+	}
 	t.flush()
 }
 
@@ -92,6 +92,8 @@ func (s *Session) Read(_ *park.Conn, b []byte) int {
 	if ended || !s.format.WebSocket() {
 		return len(b)
 	}
+	t := &turn{s: s}
+	defer t.flush()
 	used := 0
 	for !ended {
 		m, n, err := s.reader.Next(b[used:])
@@ -99,6 +101,7 @@ func (s *Session) Read(_ *park.Conn, b []byte) int {
 		if err != nil {
 			e := &websocket.Error{Code: websocket.ProtocolError}
 			_ = errors.As(err, &e)
+			t.flush()
 			s.end(&Disconnect{uint32(e.Code), e.Reason})
 			return len(b)
 		}
@@ -106,12 +109,13 @@ func (s *Session) Read(_ *park.Conn, b []byte) int {
 		case websocket.Continuation:
 			return used
 		case websocket.Text, websocket.Binary:
-			s.handle(m.Data)
+			s.handle(t, m.Data)
 		case websocket.Ping:
 			s.mu.Lock()
 			s.write(websocket.AppendFrame(nil, websocket.Pong, m.Data))
 			s.mu.Unlock()
 		case websocket.Close:
+			t.flush()
 			s.closeBack(m.Code)
 		}
 		s.mu.Lock()

@@ -169,7 +169,9 @@ func (l *Live) serveEmulation(r *exchange.Request, o *options) error {
 		return problem.New("HR3006", "the commands have more than %d bytes", o.MaxMessage)
 	}
 	s.more.commands.Lock()
-	s.handle(commands)
+	t := &turn{s: s}
+	s.handle(t, commands)
+	t.flush()
 	s.more.commands.Unlock()
 	r.Response.SetStatusCode(fasthttp.StatusNoContent)
 	return nil

@@ -8,12 +8,11 @@ import (
 	"github.com/headrace/headrace/internal/live/wire"
 )
 
-// turn is the handling of the commands of one frame, or of one command that takes its time. Their replies go out together.
+// turn is the handling of the commands that came together, or of one that takes its time. Their replies go out together.
 type turn struct {
 	s       *Session
 	replies [][]byte
 	corked  bool
-	live    []func() // what is to be done once the replies are written
 }
 
 // cork holds back what channels send until the replies of this turn are written.
@@ -71,10 +70,6 @@ func (t *turn) flush() {
 		s.unload()
 	}
 	s.mu.Unlock()
-	for _, f := range t.live {
-		f()
-	}
-	t.live = nil
 }
 
 const mostBusy = 16 // commands of one connection that wait for functions
