@@ -62,12 +62,12 @@ func got[T any](t *testing.T, c <-chan T, what string) T {
 	}
 }
 
-// connect connects a published client; cookie is what on_connect looks at.
-func connect(t *testing.T, address, cookie string) (c *centrifuge.Client, gone <-chan centrifuge.DisconnectedEvent) {
+// connect connects a published client; data is JSON for on_connect. The end of the connection comes on gone.
+func connect(t *testing.T, address, data string) (c *centrifuge.Client, gone <-chan centrifuge.DisconnectedEvent) {
 	t.Helper()
-	c = centrifuge.NewJsonClient("ws://"+address+"/live/websocket", centrifuge.Config{Header: map[string][]string{"Cookie": {cookie}}})
+	c = centrifuge.NewJsonClient("ws://"+address+"/live/websocket", centrifuge.Config{Data: []byte(data)})
 	t.Cleanup(c.Close)
-	ended, connected := make(chan centrifuge.DisconnectedEvent, 1), make(chan struct{}, 1)
+	ended, connected := make(chan centrifuge.DisconnectedEvent, 10), make(chan struct{}, 10)
 	c.OnConnected(func(centrifuge.ConnectedEvent) { connected <- struct{}{} })
 	c.OnDisconnected(func(e centrifuge.DisconnectedEvent) { ended <- e })
 	if err := c.Connect(); err != nil {
@@ -76,6 +76,7 @@ func connect(t *testing.T, address, cookie string) (c *centrifuge.Client, gone <
 	select {
 	case <-connected:
 	case e := <-ended:
+		t.Logf("not connected: %+v", e)
 		ended <- e
 	case <-time.After(20 * time.Second):
 		t.Fatal("neither connected nor refused")
@@ -90,7 +91,7 @@ func subscribe(t *testing.T, c *centrifuge.Client, channel string, config centri
 	if err != nil {
 		t.Fatal(err)
 	}
-	publications, done := make(chan centrifuge.Publication, 100), make(chan error, 1)
+	publications, done := make(chan centrifuge.Publication, 100), make(chan error, 10)
 	sub.OnPublication(func(e centrifuge.PublicationEvent) { publications <- e.Publication })
 	sub.OnSubscribed(func(centrifuge.SubscribedEvent) { done <- nil })
 	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { done <- fmt.Errorf("%d %s", e.Code, e.Reason) })
@@ -117,10 +118,10 @@ func TestFunctionsAndClients(t *testing.T) {
 	}
 	address := r.openLive()
 
-	if _, gone := connect(t, address, "bad"); got(t, gone, "came of a refused connect").Code != 4500 {
+	if _, gone := connect(t, address, `"bad"`); got(t, gone, "came of a refused connect").Code != 4500 {
 		t.Error("on_connect refused with another code")
 	}
-	client, gone := connect(t, address, "good")
+	client, gone := connect(t, address, `"good"`)
 	if _, _, err := subscribe(t, client, "plain:1", centrifuge.SubscriptionConfig{}); err == nil || !strings.Contains(err.Error(), "103") {
 		t.Errorf("a channel that nobody allows: %v", err)
 	}
@@ -222,7 +223,7 @@ import headrace as hr
 app = hr.App()
 
 @app.on_connect
-def welcome(connect: hr.Connect) -> hr.Session | None:
+async def welcome(connect: hr.Connect) -> hr.Session | None:
     return hr.Session(user="7")
 
 @app.job(route="POST /steps")
@@ -241,11 +242,11 @@ async def steps(job: hr.Job, go: str) -> None:
 		}
 	}
 	id, token := accepted(t, door.Addr().String(), "/steps", fmt.Sprintf(`{"go":%q}`, path))
-	client, _ := connect(t, address, "")
+	client, _ := connect(t, address, "null")
 	if _, _, err := subscribe(t, client, "job:"+id, centrifuge.SubscriptionConfig{Token: "x" + token}); err == nil {
 		t.Error("a wrong token opens the channel")
 	}
-	client, gone := connect(t, address, "")
+	client, gone := connect(t, address, "null")
 	_, publications, err := subscribe(t, client, "job:"+id, centrifuge.SubscriptionConfig{Token: token, Recoverable: true})
 	if err != nil {
 		t.Fatal(err)

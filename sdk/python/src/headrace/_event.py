@@ -44,7 +44,7 @@ class Connect(Request):
     data: Any = None
     """What the client sent along."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Of the HTTP request, by lower-case name; cookie and authorization are among them."""
+    """Those that the client put into its connect command (not those of the HTTP request), by lower-case name."""
     claims: Mapping[str, Any] = field(default_factory=dict)
 
 
