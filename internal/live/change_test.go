@@ -3,12 +3,14 @@ package live
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/live/wire"
 )
 
 func TestConfigure(t *testing.T) {
@@ -163,4 +165,25 @@ func TestIdempotency(t *testing.T) {
 	if results, failed := r.Broadcast(t.Context(), []string{"chat:a", "chat:b", "none:c"}, []byte(`1`), PublishOptions{}); failed[0] != nil || failed[2] == nil || results[0].Offset != 2 || results[1].Offset != 1 {
 		t.Error(results, failed)
 	}
+}
+
+func TestCompression(t *testing.T) {
+	r := newRig(t, func(c *config.Live) { c.Compression = true }, nil)
+	formats(t, func(t *testing.T, protobuf bool) {
+		r := &rig{TB: t, Live: r.Live, addr: r.addr}
+		c := r.client(centrifuge.Config{EnableCompression: true}, protobuf)
+		sub, got := r.subscribed(c, "plain", centrifuge.SubscriptionConfig{})
+		data := `{"text":"` + strings.Repeat("again and ", 200) + `"}`
+		if _, err := sub.Publish(t.Context(), []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		if e := recv(t, got, "publication"); string(e.Data) != data {
+			t.Error(len(e.Data))
+		}
+		for _, s := range r.registry.all() {
+			if s.format&wire.Deflate == 0 {
+				t.Error("nothing is compressed")
+			}
+		}
+	})
 }

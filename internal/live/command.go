@@ -65,7 +65,7 @@ func (s *Session) dispatch(t *turn, c *protocol.Command) error {
 	s.mu.Lock()
 	state := s.state
 	s.mu.Unlock()
-	if (state == connected) == (c.Connect != nil) || state == refused || state == over {
+	if state != fresh && state != connected || (state == connected) == (c.Connect != nil) {
 		return DisconnectBadRequest
 	}
 	if c.Id == 0 && c.Send == nil {

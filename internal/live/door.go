@@ -1,6 +1,7 @@
 package live
 
 import (
+	"crypto/rand"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -93,6 +94,10 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 		return nil, problem.New("HR3003", "there were %d handshakes within the last second", o.HandshakesPerSecond)
 	}
 	s := &Session{live: l, transport: t, format: f}
+	if t == transportSSE || t == transportStream {
+		s.more = &more{}
+		_, _ = rand.Read(s.more.secret[:]) // never fails
+	}
 	address, _ := netip.AddrFromSlice(r.RemoteIP())
 	if !l.registry.add(s, address.Unmap(), o.MaxConnections, o.ConnectionsPerAddress) {
 		l.metrics.handshakesRefused.Add(1)

@@ -202,8 +202,17 @@ func (l *Live) Stop(ctx context.Context) error {
 	if l.ownPark {
 		failed = errors.Join(failed, l.park.Stop(ctx))
 	}
-	l.tasks.Wait()
-	l.hub.Stop()
+	done := make(chan struct{})
+	go func() {
+		l.tasks.Wait()
+		l.hub.Stop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		failed = errors.Join(failed, ctx.Err())
+	}
 	return failed
 }
 

@@ -15,6 +15,9 @@ import (
 const (
 	readWait    = 10 * time.Second // longest read of a history for a client
 	publishWait = 10 * time.Second // longest commit of a client's publication
+
+	mostRead      = 1000   // publications in the answer to a history command; clients ask for more behind them
+	mostRecovered = 10_000 // publications that a client can have missed
 )
 
 // publish answers the command.
@@ -36,7 +39,10 @@ func (s *Session) publish(t *turn, id uint32, r *protocol.PublishRequest) error 
 		return ErrTooManyRequests
 	}
 	w := s.identity()
-	p := &protocol.Publication{Data: r.Data, Key: strings.Clone(r.Key), Info: s.info(s.channelInfo(r.Channel))}
+	if listed := users(r.Channel); listed != nil && !contains(listed, w.user) {
+		return ErrPermissionDenied
+	}
+	p := &protocol.Publication{Data: r.Data, Key: strings.Clone(r.Key), Info: s.info(s.subscription(r.Channel))}
 	if s.live.handles("publish", r.Channel) {
 		channel := strings.Clone(r.Channel)
 		return s.later(id, func(t *turn) error {
@@ -49,9 +55,6 @@ func (s *Session) publish(t *turn, id uint32, r *protocol.PublishRequest) error 
 			}
 			return s.send(t, id, n, channel, p)
 		})
-	}
-	if listed := users(r.Channel); listed != nil && !contains(listed, w.user) {
-		return ErrPermissionDenied
 	}
 	if !n.publish.allows(asking{w, s.id.String(), r.Channel, rest}) {
 		return ErrPermissionDenied
@@ -72,14 +75,10 @@ func (s *Session) send(t *turn, id uint32, n *namespace, channel string, p *prot
 	return nil
 }
 
-// channelInfo is what the client is known by in a channel.
-func (s *Session) channelInfo(channel string) []byte {
+func (s *Session) subscription(channel string) *fanout.Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sub := s.find(channel); sub != nil {
-		return channelInfo(sub)
-	}
-	return nil
+	return s.find(channel)
 }
 
 // store publishes: durably where the channel has a history, else to those who are there.

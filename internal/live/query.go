@@ -80,7 +80,7 @@ func (l *Live) present(channel string) map[string]*protocol.ClientInfo {
 	if c := l.hub.Channel(channel); c != nil {
 		c.Each(func(sub *fanout.Subscription) bool {
 			if sub.Flags()&fanout.Present != 0 {
-				info := sub.Receiver.(*Session).info(channelInfo(sub))
+				info := sub.Receiver.(*Session).info(sub)
 				all[info.Client] = info
 			}
 			return true
@@ -113,6 +113,9 @@ func (s *Session) history(t *turn, id uint32, r *protocol.HistoryRequest) error 
 		return ErrNotAvailable
 	}
 	f := history.Filter{Limit: int(r.Limit), Reverse: r.Reverse}
+	if f.Limit < 0 || f.Limit > mostRead {
+		f.Limit = mostRead
+	}
 	if r.Since != nil {
 		if r.Reverse && r.Since.Offset == 0 {
 			return ErrBadRequest

@@ -126,10 +126,18 @@ func (s *Session) identity() *who {
 	return s.who
 }
 
-// info is what others see of the client.
-func (s *Session) info(channelInfo []byte) *protocol.ClientInfo {
-	w := s.identity()
-	return &protocol.ClientInfo{User: w.user, Client: s.id.String(), ConnInfo: w.info, ChanInfo: channelInfo}
+// info is what others see of the client; sub is its subscription to the channel, or nil.
+func (s *Session) info(sub *fanout.Subscription) *protocol.ClientInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := &protocol.ClientInfo{Client: s.id.String()}
+	if s.who != nil {
+		i.User, i.ConnInfo = s.who.user, s.who.info
+	}
+	if sub != nil && sub.Extra != nil {
+		i.ChanInfo = sub.Extra.Info
+	}
+	return i
 }
 
 // uni tells whether the client cannot send commands.
@@ -213,12 +221,5 @@ func (l *Live) leave(sub *fanout.Subscription) {
 // announce tells the channel that a client came or went.
 func (l *Live) announce(kind fanout.Kind, sub *fanout.Subscription) {
 	s := sub.Receiver.(*Session)
-	l.hub.Publish(sub.Channel.Name, &fanout.Item{Kind: kind, Info: s.info(channelInfo(sub)), At: l.now()})
-}
-
-func channelInfo(sub *fanout.Subscription) []byte {
-	if sub.Extra == nil {
-		return nil
-	}
-	return sub.Extra.Info
+	l.hub.Publish(sub.Channel.Name, &fanout.Item{Kind: kind, Info: s.info(sub), At: l.now()})
 }

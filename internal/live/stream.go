@@ -1,7 +1,6 @@
 package live
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -45,8 +44,6 @@ func (l *Live) stream(r *exchange.Request, o *options, t transport, f wire.Forma
 	if err != nil {
 		return err
 	}
-	m := s.extra()
-	_, _ = rand.Read(m.secret[:]) // never fails
 	s.take(r, head(r, f), first{message: commands})
 	return nil
 }

@@ -68,7 +68,7 @@ func (s *Session) subscribe(t *turn, id uint32, r *protocol.SubscribeRequest) er
 		return s.admit(t, id, n, admission{}, r)
 	}
 	w := s.identity()
-	if listed := users(r.Channel); listed != nil && (w.user == "" || !slices.Contains(listed, w.user)) {
+	if listed := users(r.Channel); listed != nil && !contains(listed, w.user) {
 		return ErrPermissionDenied
 	}
 	if r.Token != "" {
@@ -327,9 +327,12 @@ func (s *Session) catchUp(n *namespace, sub *fanout.Subscription, r *protocol.Su
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sub.Ended { // more came meanwhile than can wait
+		return DisconnectInsufficientState
+	}
 	sub.Told(read.top.Offset, based)
 	s.forget(sub, read.top.Offset)
-	s.mu.Unlock()
 	return nil
 }
 
@@ -383,8 +386,8 @@ func (l *Live) missed(n *namespace, channel string, r *protocol.SubscribeRequest
 		}
 		since.Epoch = got.top.Epoch
 	}
-	got.publications, got.top, err = n.log.Read(ctx, channel, history.Filter{Since: since, Limit: history.All})
-	if errors.Is(err, history.ErrGone) {
+	got.publications, got.top, err = n.log.Read(ctx, channel, history.Filter{Since: since, Limit: mostRecovered})
+	if errors.Is(err, history.ErrGone) || err == nil && since.Offset+uint64(len(got.publications)) < got.top.Offset {
 		got.publications = nil
 		return got, nil
 	}
