@@ -30,7 +30,7 @@ $(DEMO_VENV)/.done: examples/reports/requirements.txt
 	touch $@
 
 .PHONY: test
-test: test/go test/python test/cross test/demo test/crash ## Install what the tests need and run all of them
+test: test/go test/python test/cross test/demo test/live test/crash ## Install what the tests need and run all of them
 
 .PHONY: test/go
 test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
@@ -53,6 +53,11 @@ test/demo: $(BIN) $(DEMO_VENV)/.done ## The demo: its functions, and a browser f
 	cd examples/reports && .venv/bin/python prepare.py
 	cd examples/reports && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
 	cd test/browser && npm test
+
+.PHONY: test/live
+test/live: $(BIN) ## Live connections: published clients of three languages, restarts and kills, bad input
+	test/live/setup
+	HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 4m ./test/live
 
 .PHONY: test/crash
 test/crash: $(BIN) ## Ten random kills under load; nothing acknowledged may be lost
@@ -82,4 +87,4 @@ $(VENV)/.done: sdk/python/pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data test/browser/node_modules
+	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data test/browser/node_modules test/live/node_modules
