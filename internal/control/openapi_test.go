@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/spec"
@@ -96,7 +97,7 @@ func (d *document) check(t *testing.T, operation string, got answer) {
 
 // Every operation of the document is called on the real server, with success and with failure, and answers as the document says.
 func TestOpenAPI(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, func(c *config.Config) { c.Live = liveConfig() })
 	d := readDocument(t)
 	called := map[string]bool{}
 	call := func(operation, path, body string, want int, headers ...string) answer {
@@ -183,6 +184,7 @@ func TestOpenAPI(t *testing.T) {
 	call("GET /v1/pools", "", "", 200)
 	call("GET /v1/pools/{name}", "/v1/pools/default", "", 200)
 	call("GET /v1/pools/{name}", "/v1/pools/nope", "", 404)
+	called["GET /v1/live/tail"] = r.callLive(call)
 	call("GET /metrics", "", "", 200)
 	call("GET /openapi.yaml", "", "", 200)
 	call("GET /healthz", "", "", 200)

@@ -20,8 +20,10 @@ import (
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
 	"github.com/headrace/headrace/internal/engine"
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
@@ -120,6 +122,8 @@ type rig struct {
 	fns     *functions.Registry
 	pool    *workers.Pool
 	control *control.Server
+	live    *live.Live       // nil unless it is configured
+	door    *exchange.Server // of live
 	url     string
 }
 
@@ -163,9 +167,13 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 	must(t, err)
 	must(t, r.fns.SetPool(r.pool))
 	r.jobs.SetPool(r.pool)
+	if r.config.Live != nil {
+		r.openLive(ctx, log)
+	}
 	registry := prometheus.NewRegistry()
 	r.control = control.New(control.Deps{
-		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Pools: func() []*workers.Pool { return []*workers.Pool{r.pool} },
+		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Live: r.live,
+		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,
 	})
 	registry.MustRegister(r.jobs.Metrics, r.control.Traffic)
@@ -176,7 +184,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		defer cancel()
 		http.DefaultClient.CloseIdleConnections()
 		r.jobs.Quiesce()
-		for _, stop := range []func(context.Context) error{r.control.Stop, r.pool.Stop, r.jobs.Stop, r.engine.Stop} {
+		for _, stop := range []func(context.Context) error{r.control.Stop, r.stopLive, r.pool.Stop, r.jobs.Stop, r.engine.Stop} {
 			if err := stop(ctx); err != nil {
 				t.Error(err)
 			}

@@ -3,6 +3,7 @@ package control
 import (
 	"github.com/valyala/fasthttp"
 
+	"github.com/headrace/headrace/internal/control/serverapi"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/spec"
 )
@@ -39,6 +40,15 @@ func (s *Server) addRoutes() {
 	add("POST", "/v1/pools/{name}/drain", s.drainPool, nil)
 	add("GET", "/v1/functions", s.functions, nil)
 	add("GET", "/v1/functions/{name}", s.function, nil)
+	add("GET", "/v1/live/channels", s.liveChannels, s.liveOn)
+	add("GET", "/v1/live/connections", s.liveConnections, s.liveOn)
+	add("GET", "/v1/live/tail", s.liveTail, s.liveOn)
+	add("POST", "/v1/live/publish", s.livePublish, s.admitLive)
+	add("POST", "/v1/live/disconnect", s.liveDisconnect, s.admitLive)
+	for _, name := range serverapi.Commands() {
+		add("POST", "/api/"+name, s.command(name), s.admitLive)
+	}
+	add("POST", "/api/batch", s.batch, s.admitLive)
 	add("GET", "/metrics", func(r *exchange.Request) error { s.metrics(r.RequestCtx); return nil }, nil)
 	add("GET", "/openapi.yaml", openapi, nil)
 	add("GET", "/healthz", s.alive, nil)

@@ -19,22 +19,25 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/control/serverapi"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
+	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
 )
 
-// Deps are the parts that the API shows and steers. All but Traces are required.
+// Deps are the parts that the API shows and steers. All but Live and Traces are required.
 type Deps struct {
 	Config    *config.Config
 	Engine    *engine.Engine
 	Functions *functions.Registry
 	Jobs      *jobs.Jobs
 	Pools     func() []*workers.Pool
+	Live      *live.Live // nil while the live plane is off
 	Metrics   prometheus.Gatherer
 	Health    *observe.Health
 	Traces    *observe.Traces
@@ -49,6 +52,7 @@ type Server struct {
 
 	door    *exchange.Server
 	planes  *exchange.Planes
+	api     *serverapi.API
 	routes  exchange.Routes[*endpoint]
 	metrics fasthttp.RequestHandler
 	token   [sha256.Size]byte
@@ -68,6 +72,7 @@ type endpoint struct {
 func New(d Deps) *Server {
 	s := &Server{Deps: d, depth: d.Config.Server.JSONDepth}
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config}
+	s.api = s.newAPI()
 	s.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	s.door = exchange.NewServer(exchange.Options{
 		Plane: "control", Listen: d.Config.Admin.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
@@ -128,7 +133,7 @@ const prefetchOnly = 64 << 10
 // browser on this machine send requests; those carry its origin.
 func (s *Server) authorize(r *exchange.Request) error {
 	if s.locked {
-		given, ok := bytes.CutPrefix(r.Request.Header.Peek("Authorization"), []byte("Bearer "))
+		given, ok := token(r)
 		sum := sha256.Sum256(given)
 		if !ok || subtle.ConstantTimeCompare(sum[:], s.token[:]) != 1 {
 			return problem.New("HR7001", "the admin API needs its token")
@@ -142,6 +147,15 @@ func (s *Server) authorize(r *exchange.Request) error {
 		}
 	}
 	return nil
+}
+
+// token is what the request brings: as headrace's own clients send it, or as those of Centrifugo's server API do.
+func token(r *exchange.Request) ([]byte, bool) {
+	if key := r.Request.Header.Peek("X-API-Key"); len(key) > 0 {
+		return key, true
+	}
+	scheme, given, ok := bytes.Cut(r.Request.Header.Peek("Authorization"), []byte(" "))
+	return given, ok && (string(scheme) == "Bearer" || bytes.EqualFold(scheme, []byte("apikey")))
 }
 
 func loopback(host string) bool {
