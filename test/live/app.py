@@ -39,7 +39,7 @@ if os.environ.get("LIVE_TEST_EVENTS"):  # a server of its own asks these functio
         if client.user == "denied":
             raise hr.Deny("not you", code=1001)
         if client.user == "thrown":
-            raise hr.Disconnect("go away", code=4501)
+            raise hr.Disconnect(4501, "go away")
         if client.user == "broken":
             raise RuntimeError("on_connect has a bug")
         if not client.user:
@@ -51,7 +51,7 @@ if os.environ.get("LIVE_TEST_EVENTS"):  # a server of its own asks these functio
         if wanted.channel == "asked:secret":
             raise hr.Deny("secret", code=1002)
         if wanted.channel == "asked:trap":
-            raise hr.Disconnect("trapped", code=4502)
+            raise hr.Disconnect(4502, "trapped")
         return hr.Subscription(info={"seat": 7}, data={"rules": "be kind"})
 
     @app.on_publish("asked:*")
@@ -60,5 +60,5 @@ if os.environ.get("LIVE_TEST_EVENTS"):  # a server of its own asks these functio
         if text == "spam":
             raise hr.Deny("no spam", code=1003)
         if text == "flood":
-            raise hr.Disconnect("flooding", code=4503)
+            raise hr.Disconnect(4503, "flooding")
         return publication.amended({"text": text.upper()})

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -284,3 +285,14 @@ func TestGoCut(t *testing.T) {
 		}
 	})
 }
+
+// compact is JSON without spaces.
+func compact(text []byte) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, text); err != nil {
+		return string(text)
+	}
+	return b.String()
+}
+
+func as[E error](err error, to *E) bool { return errors.As(err, to) }
