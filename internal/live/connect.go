@@ -251,8 +251,9 @@ func (s *Session) enter(t *turn, id uint32, w *welcome, restored map[string]*pro
 	if result.Expires {
 		result.Ttl = ttl
 	}
-	if !s.uni() {
-		result.Pong = true
+	result.Pong = !s.uni() && !s.frames
+	if s.frames {
+		result.Ping = 0
 	}
 	if s.transport == transportSSE || s.transport == transportStream {
 		result.Session, result.Node = s.session(), s.live.node

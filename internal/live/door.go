@@ -144,6 +144,7 @@ func (l *Live) serveWebSocket(r *exchange.Request, o *options) error {
 		return err
 	}
 	s.reader = websocket.NewReader(limits)
+	s.frames = query(r, "cf_ws_frame_ping_pong", "true")
 	s.take(r, accepted.AppendResponse(nil), begin)
 	return nil
 }

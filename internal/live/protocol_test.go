@@ -311,15 +311,15 @@ func TestPingAndPong(t *testing.T) {
 	quiet, lively := r.peer("/websocket"), r.peer("/websocket")
 	quiet.enter("")
 	lively.enter("")
-	if c := quiet.over(); c != 3012 {
-		t.Error(c)
-	}
 	if text, err := lively.frame(); text != "{}" || err != nil {
 		t.Fatal(text, err)
 	}
 	lively.send("{}")
 	if text, err := lively.frame(); text != "{}" || err != nil {
 		t.Fatal(text, err)
+	}
+	if c := quiet.over(); c != 3012 {
+		t.Error(c)
 	}
 }
 

@@ -114,6 +114,12 @@ func (s *Session) Read(_ *park.Conn, b []byte) int {
 			s.mu.Lock()
 			s.write(websocket.AppendFrame(nil, websocket.Pong, m.Data))
 			s.mu.Unlock()
+		case websocket.Pong:
+			s.mu.Lock()
+			if s.frames {
+				s.pongBy = 0
+			}
+			s.mu.Unlock()
 		case websocket.Close:
 			t.flush()
 			s.closeBack(m.Code)

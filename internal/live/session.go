@@ -69,6 +69,7 @@ type Session struct {
 	busy      uint8 // commands that wait for a function
 	blocked   bool  // the socket takes nothing
 	pinged    bool  // a pong may come
+	frames    bool  // pings are WebSocket frames, for tools that do not know the protocol
 	stuck     bool  // nothing was written since the last ping
 	clean     bool  // the session has left everything
 	named     bool  // the registry has its user
@@ -210,7 +211,7 @@ func (s *Session) remove(sub *fanout.Subscription) bool {
 // leave ends a subscription that its session has forgotten already.
 func (l *Live) leave(sub *fanout.Subscription) {
 	last := l.hub.Unsubscribe(sub)
-	if sub.Flags()&fanout.Announced != 0 {
+	if sub.Flags()&fanout.Announced != 0 && !l.stopping.Load() { // all leave then, and come back
 		l.announce(fanout.Leave, sub)
 	}
 	if last {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -180,7 +181,7 @@ func (l *Live) emulated(e *protocol.EmulationRequest) *Session {
 		return nil
 	}
 	s := l.registry.find(clientID(b[:16]))
-	if s == nil || s.transport != transportSSE && s.transport != transportStream || [16]byte(b[16:]) != s.more.secret {
+	if s == nil || s.transport != transportSSE && s.transport != transportStream || subtle.ConstantTimeCompare(b[16:], s.more.secret[:]) == 0 {
 		return nil
 	}
 	return s

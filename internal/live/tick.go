@@ -7,6 +7,7 @@ import (
 	"github.com/headrace/headrace/internal/live/fanout"
 	"github.com/headrace/headrace/internal/live/wire"
 	"github.com/headrace/headrace/internal/park"
+	"github.com/headrace/headrace/internal/websocket"
 )
 
 const resolution = 100 * time.Millisecond // of the times of a session
@@ -77,15 +78,21 @@ func (s *Session) Tick(*park.Conn) {
 			return
 		}
 		s.stuck = s.blocked
-		s.write(pings[s.format])
-		if !s.uni() {
-			s.pinged = true
+		if s.frames {
+			s.write(framePing)
+		} else {
+			s.write(pings[s.format])
+		}
+		if !s.uni() || s.frames {
+			s.pinged = !s.frames
 			s.pongBy = now + ticks(o.Pong)
 		}
 		s.pingAt = now + ticks(o.Ping)
 	}
 	s.wake()
 }
+
+var framePing = websocket.AppendFrame(nil, websocket.Ping, nil)
 
 var pings = func() (all [wire.Formats][]byte) {
 	for f := range all {

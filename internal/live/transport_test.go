@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/centrifugal/protocol"
 
@@ -189,6 +190,34 @@ func TestOneWay(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A stream whose client is gone ends.
+func TestStreamEnds(t *testing.T) {
+	r := newRig(t, nil, nil)
+	s := r.stream("GET", "/uni_sse?channels=a", "", "")
+	_, _ = s.push(), s.push()
+	_ = s.Body.Close()
+	eventually(t, "it is gone", func() bool { i := r.Info(); return i.Connections == 0 && i.Channels == 0 })
+}
+
+// Tools that do not know the protocol are pinged by WebSocket frames.
+func TestFramePings(t *testing.T) {
+	r := newRig(t, func(c *config.Live) { c.Ping, c.Pong = time.Second, 500*time.Millisecond }, nil)
+	p := r.peer("/websocket?cf_ws_frame_ping_pong=true")
+	if hello := p.enter(""); hello.Pong || hello.Ping != 0 {
+		t.Fatal(hello)
+	}
+	for range 2 {
+		var b [2]byte
+		if _, err := io.ReadFull(p.in, b[:]); err != nil || b != [2]byte{0x89, 0} {
+			t.Fatal(b, err)
+		}
+		_, _ = p.conn.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
+	}
+	if c := p.over(); c != 3012 {
+		t.Error(c)
 	}
 }
 
