@@ -218,6 +218,7 @@ describe('chat', { timeout: 120_000 }, () => {
     await dense(bob)
     assert.equal(await bob.locator('#older').textContent(), 'This is the beginning of #long.')
     assert.ok(await bob.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page does not scroll sideways')
+    await bob.locator('#log').evaluate(log => { log.scrollTop = 0 })
     await shot(bob, 'chat-phone')
     await bob.click('#menu')
     await bob.locator('#rooms button', { hasText: 'lobby' }).waitFor()
