@@ -128,20 +128,28 @@ func (a *app) arguments(args []string) ([]byte, error) {
 	text := []byte("{}")
 	if len(args) > 0 {
 		var err error
-		switch name, isFile := strings.CutPrefix(args[0], "@"); {
-		case args[0] == "-":
-			text, err = io.ReadAll(a.Stdin)
-		case isFile:
-			text, err = os.ReadFile(a.path(name))
-		default:
-			text = []byte(args[0])
-		}
-		if err != nil {
-			return nil, usage("arguments: %w", err).Hinting("name a file that can be read")
+		if text, err = a.input(args[0]); err != nil {
+			return nil, err
 		}
 	}
 	if !json.Valid(text) {
 		return nil, usage("the arguments are not JSON").Hinting(`write one JSON object in single quotes, as in '{"to": 10}'`)
+	}
+	return text, nil
+}
+
+// input is an argument itself, the content of @FILE, or stdin for -.
+func (a *app) input(arg string) (text []byte, err error) {
+	switch name, isFile := strings.CutPrefix(arg, "@"); {
+	case arg == "-":
+		text, err = io.ReadAll(a.Stdin)
+	case isFile:
+		text, err = os.ReadFile(a.path(name))
+	default:
+		text = []byte(arg)
+	}
+	if err != nil {
+		return nil, usage("arguments: %w", err).Hinting("name a file that can be read")
 	}
 	return text, nil
 }

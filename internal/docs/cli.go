@@ -12,7 +12,7 @@ import (
 const cliIntro = `# Command line
 
 ` + "Noun, then verb: `headrace job retry`. stdout is data and stderr is talk, so the output can be piped; `-o json` prints the answer of the admin API\n" +
-	"as it is. Verbs about jobs, queues, pools, functions and blobs talk to a running server: the one that `--server` or `HEADRACE_SERVER` names, or\n" +
+	"as it is. Verbs about jobs, queues, pools, functions, live channels and blobs talk to a running server: the one that `--server` or `HEADRACE_SERVER` names, or\n" +
 	"else the one that `headrace.yaml` in the working folder describes.\n\n" +
 	"| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | refused or failed; stderr tells why |\n| 2 | wrong usage or configuration; nothing was tried |\n" +
 	"| 3 | no server at the address |\n| 4 | the job that was followed did not succeed |\n| 130 | interrupted |\n"
