@@ -8,6 +8,8 @@ GO_SOURCES := $(shell find cmd internal spec sdk/python -name '*.go' -o -name '*
 PYTHON ?= python3
 VENV := $(BUILD)/venv
 DEMO_VENV := examples/reports/.venv
+CHAT := $(addprefix examples/chat/,.venv/.done node_modules/.package-lock.json data/secret)
+FLEET := examples/fleet/data/flights.jsonl
 
 .PHONY: help
 help: ## Explain every target
@@ -24,10 +26,30 @@ demo: $(BIN) $(DEMO_VENV)/.done ## Build, prepare real data and start the demo o
 	cd examples/reports && .venv/bin/python prepare.py
 	$(BIN) run --config examples/reports/headrace.yaml
 
-$(DEMO_VENV)/.done: examples/reports/requirements.txt
-	$(PYTHON) -m venv $(DEMO_VENV)
-	$(DEMO_VENV)/bin/pip install -q --disable-pip-version-check -r examples/reports/requirements.txt
+.PHONY: example/chat
+example/chat: $(BIN) $(CHAT) ## Build and start the chat on http://127.0.0.1:8080
+	$(BIN) run --config examples/chat/headrace.yaml
+
+.PHONY: example/fleet
+example/fleet: $(BIN) $(FLEET) ## Build, prepare real positions and start the map of aircraft on http://127.0.0.1:8080
+	$(BIN) run --config examples/fleet/headrace.yaml
+
+examples/%/.venv/.done: examples/%/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
+
+examples/%/node_modules/.package-lock.json: examples/%/package-lock.json
+	cd examples/$* && npm ci --silent --ignore-scripts --no-audit --no-fund
+	touch $@
+
+examples/chat/data/secret:
+	mkdir -p $(@D)
+	umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $@
+
+examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node_modules/.package-lock.json
+	rm -rf examples/fleet/data/map $@
+	cd examples/fleet && $(PYTHON) prepare.py
 
 .PHONY: test
 test: test/go test/python test/cross test/demo test/live test/crash ## Install what the tests need and run all of them
@@ -48,10 +70,13 @@ test/cross: ## Compile for the other platforms
 	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/headrace
 
 .PHONY: test/demo
-test/demo: $(BIN) $(DEMO_VENV)/.done ## The demo: its functions, and a browser from upload to PDF
+test/demo: $(BIN) $(VENV)/.done $(DEMO_VENV)/.done $(CHAT) $(FLEET) ## The demo and the examples: their functions, and browsers that use them
 	test/browser/setup
 	cd examples/reports && .venv/bin/python prepare.py
 	cd examples/reports && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
+	cd examples/chat && .venv/bin/pip install -q --disable-pip-version-check -r requirements-test.txt
+	cd examples/chat && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
+	cd examples/fleet && ../../$(VENV)/bin/mypy --strict . && ../../$(VENV)/bin/python -m pytest -q tests
 	cd test/browser && npm test
 
 .PHONY: test/live
@@ -87,4 +112,4 @@ $(VENV)/.done: sdk/python/pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data test/browser/node_modules test/live/node_modules
+	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data examples/{chat,fleet}/{data,node_modules,.venv} test/browser/node_modules test/live/node_modules
