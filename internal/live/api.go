@@ -112,6 +112,9 @@ func (l *Live) Subscribe(channel string, w Whom, o SubscribeOptions) (int, error
 	}
 	all := l.whom(w)
 	for _, s := range all {
+		if !s.connected() {
+			continue
+		}
 		r := &protocol.SubscribeRequest{Channel: channel, Recover: o.Since.Epoch != "", Epoch: o.Since.Epoch, Offset: o.Since.Offset}
 		t := &turn{s: s}
 		result, err := s.join(t, n, channel, admission{info: o.Info, data: o.Data, expires: o.ExpireAt, server: true}, r)

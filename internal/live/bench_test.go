@@ -216,8 +216,8 @@ func beCrowd(addr, channel string, n int) {
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
 		sent, _ := strconv.ParseInt(commands.Text(), 10, 64)
-		for total.Load() < sent*int64(n) {
-			time.Sleep(100 * time.Microsecond) // a client process, no test
+		for poll := time.Tick(100 * time.Microsecond); total.Load() < sent*int64(n); {
+			<-poll
 		}
 		fmt.Println("done")
 	}

@@ -72,7 +72,7 @@ func (s *Session) begin(b first) {
 
 // buffered is what was read from the connection already.
 func buffered(c net.Conn) (early []byte) {
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // bytes that are buffered are given nevertheless
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // bytes that were read already are given nevertheless
 	var b [512]byte
 	for {
 		n, err := c.Read(b[:])

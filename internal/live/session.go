@@ -141,6 +141,13 @@ func (s *Session) info(sub *fanout.Subscription) *protocol.ClientInfo {
 	return i
 }
 
+// connected tells whether the client was let in and is still there.
+func (s *Session) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == connected
+}
+
 // uni tells whether the client cannot send commands.
 func (s *Session) uni() bool { return s.format&wire.Uni != 0 }
 
