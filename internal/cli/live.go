@@ -48,7 +48,7 @@ func (a *app) liveChannels() *cobra.Command {
 			case told.Total == 0:
 				fmt.Fprintln(a.Stderr, "nobody is subscribed to such a channel")
 			case told.Total > len(rows):
-				fmt.Fprintf(a.Stderr, "%d of %d; more with: --limit %d\n", len(rows), told.Total, told.Total)
+				fmt.Fprintf(a.Stderr, "%d of %d; more with: --limit %d\n", len(rows), told.Total, min(told.Total, 100_000))
 			}
 			return nil
 		},
@@ -84,7 +84,7 @@ func (a *app) liveConnections() *cobra.Command {
 			case len(rows) == 0:
 				fmt.Fprintln(a.Stderr, "nobody is connected")
 			case told.More:
-				fmt.Fprintf(a.Stderr, "there are more; list them with: --limit %d\n", 10*len(rows))
+				fmt.Fprintf(a.Stderr, "there are more; list them with: --limit %d\n", min(10*len(rows), 10_000))
 			}
 			return nil
 		},

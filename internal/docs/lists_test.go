@@ -59,6 +59,9 @@ func TestMetrics(t *testing.T) {
 	for _, suffix := range found(`prefix ?\+ ?"(_[a-z_]+)"`, text) { // the metrics that each listener has
 		want = append(want, "headrace_edge"+suffix, "headrace_control"+suffix)
 	}
+	for _, name := range found(`= desc\("([a-z_]+)"`, text) { // those of the live plane
+		want = append(want, "headrace_live_"+name)
+	}
 	const page = "docs/reference/metrics.md"
 	same(t, page, want, found("(?m)^\\| `(headrace_[a-z_]+)`", read(t, page)))
 }
