@@ -1,8 +1,6 @@
 package live
 
 import (
-	"errors"
-	"io"
 	"time"
 
 	"github.com/centrifugal/protocol"
@@ -39,12 +37,12 @@ func (s *Session) handle(t *turn, frame []byte) {
 	d := protocol.GetCommandDecoder(s.format.Type(), frame)
 	defer protocol.PutCommandDecoder(s.format.Type(), d)
 	for {
-		c, err := d.Decode()
-		if err != nil && !errors.Is(err, io.EOF) {
+		c, err := d.Decode() // the last command of a frame comes with io.EOF
+		if c == nil {
 			t.fail(0, DisconnectBadRequest)
 			return
 		}
-		if c != nil && !s.command(t, c) || err != nil {
+		if !s.command(t, c) || err != nil {
 			return
 		}
 	}
