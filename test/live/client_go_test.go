@@ -122,7 +122,7 @@ func (c *client) join(t testing.TB, channel string, o centrifuge.SubscriptionCon
 
 // say publishes in time.
 func (c *client) say(t testing.TB, channel, data string) error {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // a cleanup may publish too
 	defer cancel()
 	_, err := c.Publish(ctx, channel, []byte(data))
 	return err
