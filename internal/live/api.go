@@ -101,7 +101,8 @@ type SubscribeOptions struct {
 	Since      history.Position // recover behind it; zero does not recover
 }
 
-// Subscribe subscribes connections to a channel. Those that are subscribed stay so. It returns how many connections were found.
+// Subscribe subscribes connections to a channel. Those that are subscribed stay so. It returns how many connections were found, and the first error
+// of one that could not be subscribed: HR3013. The others are.
 func (l *Live) Subscribe(channel string, w Whom, o SubscribeOptions) (int, error) {
 	n, err := l.channel(channel)
 	if err != nil {
@@ -111,8 +112,9 @@ func (l *Live) Subscribe(channel string, w Whom, o SubscribeOptions) (int, error
 		return 0, problem.New("HR3012", "the channel %s is opened by its token only", channel)
 	}
 	all := l.whom(w)
+	var failed error
 	for _, s := range all {
-		if !s.connected() {
+		if !s.connected() || s.subscribed(channel) {
 			continue
 		}
 		r := &protocol.SubscribeRequest{Channel: channel, Recover: o.Since.Epoch != "", Epoch: o.Since.Epoch, Offset: o.Since.Offset}
@@ -127,13 +129,19 @@ func (l *Live) Subscribe(channel string, w Whom, o SubscribeOptions) (int, error
 				s.push(&protocol.Push{Channel: channel, Pub: p})
 			}
 			s.mu.Unlock()
-		case !errors.Is(err, ErrAlreadySubscribed):
-			t.flush()
-			return len(all), problem.New("HR3013", "client %s: %w", s.id, err).At(channel)
+		case errors.Is(err, ErrAlreadySubscribed) || errors.Is(err, DisconnectClosed): // it has its place, or is gone
+		case failed == nil:
+			failed = problem.New("HR3013", "client %s: %w", s.id, err).At(channel)
 		}
 		t.flush()
 	}
-	return len(all), nil
+	return len(all), failed
+}
+
+func (s *Session) subscribed(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.find(channel) != nil
 }
 
 // Unsubscribe ends subscriptions of connections, of all channels where channel is empty. It returns how many it ended.

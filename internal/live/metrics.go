@@ -37,7 +37,8 @@ var delayBounds = [...]time.Duration{100 * time.Microsecond, 250 * time.Microsec
 	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, time.Second}
 
 func newMetrics(l *Live) *metrics {
-	return &metrics{live: l, disconnects: map[uint32]uint64{}, errors: map[uint32]uint64{}, drops: map[string]uint64{}}
+	return &metrics{live: l, disconnects: map[uint32]uint64{}, errors: map[uint32]uint64{},
+		drops: map[string]uint64{"disconnect": 0, "drop_oldest": 0, "latest_per_key": 0, "resync": 0}}
 }
 
 // delivered counts a turn of the fan-out.

@@ -14,7 +14,9 @@ func TestTap(t *testing.T) {
 	note := func(list *[]string) func(string, *Item) {
 		return func(channel string, i *Item) { *list = append(*list, channel+" "+string(i.Publication.Data)) }
 	}
-	publish := func(channel, data string) { h.Publish(channel, &Item{Publication: &protocol.Publication{Data: []byte(data)}}) }
+	publish := func(channel, data string) {
+		h.Publish(channel, &Item{Publication: &protocol.Publication{Data: []byte(data)}})
+	}
 	publish("a", "0")
 	endFirst := h.Tap(note(&first))
 	publish("a", "1")
