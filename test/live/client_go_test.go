@@ -48,6 +48,7 @@ type client struct {
 	connecting   chan centrifuge.ConnectingEvent
 	server       chan centrifuge.ServerPublicationEvent
 	subscribed   chan centrifuge.ServerSubscribedEvent
+	failed       chan error // the first ones
 }
 
 // dial connects and does not wait for the answer.
@@ -59,12 +60,18 @@ func dial(t testing.TB, url string, protobuf bool, c centrifuge.Config) *client 
 	}
 	c.MinReconnectDelay, c.MaxReconnectDelay, c.HandshakeTimeout, c.ReadTimeout = 20*time.Millisecond, 200*time.Millisecond, 10*time.Second, 20*time.Second
 	me := &client{Client: build(url, c), connected: make(chan centrifuge.ConnectedEvent, 100), disconnected: make(chan centrifuge.DisconnectedEvent, 100),
-		connecting: make(chan centrifuge.ConnectingEvent, 100), server: make(chan centrifuge.ServerPublicationEvent, 1000), subscribed: make(chan centrifuge.ServerSubscribedEvent, 100)}
+		connecting: make(chan centrifuge.ConnectingEvent, 100), server: make(chan centrifuge.ServerPublicationEvent, 1000), subscribed: make(chan centrifuge.ServerSubscribedEvent, 100), failed: make(chan error, 10)}
 	me.OnConnected(func(e centrifuge.ConnectedEvent) { me.connected <- e })
 	me.OnDisconnected(func(e centrifuge.DisconnectedEvent) { me.disconnected <- e })
 	me.OnConnecting(func(e centrifuge.ConnectingEvent) { me.connecting <- e })
 	me.OnPublication(func(e centrifuge.ServerPublicationEvent) { me.server <- e })
 	me.OnSubscribed(func(e centrifuge.ServerSubscribedEvent) { me.subscribed <- e })
+	me.OnError(func(e centrifuge.ErrorEvent) {
+		select {
+		case me.failed <- e.Error:
+		default:
+		}
+	})
 	t.Cleanup(me.Close)
 	if err := me.Connect(); err != nil {
 		t.Fatal(err)
@@ -294,5 +301,3 @@ func compact(text []byte) string {
 	}
 	return b.String()
 }
-
-func as[E error](err error, to *E) bool { return errors.As(err, to) }

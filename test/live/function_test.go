@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,11 +18,9 @@ func TestFunctions(t *testing.T) {
 		for user, want := range map[string]uint32{"denied": 1001, "thrown": 4501} {
 			c := dial(t, s.url("/websocket"), protobuf, centrifuge.Config{Token: token(t, user, nil)})
 			if user == "denied" {
-				failed := make(chan error, 100)
-				c.OnError(func(e centrifuge.ErrorEvent) { failed <- e.Error })
 				var refused centrifuge.ConnectError
-				err := recv(t, failed, "error")
-				if as(err, &refused) && code(refused.Err) != want || !as(err, &refused) {
+				err := recv(t, c.failed, "error")
+				if !errors.As(err, &refused) || code(refused.Err) != want {
 					t.Errorf("%s: %v", user, err)
 				}
 				c.Close()
