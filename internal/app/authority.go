@@ -52,11 +52,12 @@ func (a *authority) Ask(ctx context.Context, event string, request any) ([]byte,
 		ctx, cancel = context.WithTimeout(ctx, askTime)
 		defer cancel()
 	}
-	return a.planes.Run(ctx, fn, args, a.log)
+	return a.planes.Run(ctx, fn, args, exchange.Caller{}, a.log)
 }
 
-// Call runs a call or batch function for a client. No arguments, or null, are an empty object. Errors are problems, as of an HTTP call.
-func (a *authority) Call(ctx context.Context, function string, args []byte) ([]byte, error) {
+// Call runs a call or batch function for a client, of which the function is told. No arguments, or null, are an empty object. Errors are
+// problems, as of an HTTP call.
+func (a *authority) Call(ctx context.Context, function string, args []byte, user, client string) ([]byte, error) {
 	fn, err := a.planes.Functions.Get(function)
 	if err != nil {
 		return nil, err
@@ -80,5 +81,5 @@ func (a *authority) Call(ctx context.Context, function string, args []byte) ([]b
 	if err := fn.Validate(args); err != nil {
 		return nil, err
 	}
-	return a.planes.Run(ctx, fn, args, a.log)
+	return a.planes.Run(ctx, fn, args, exchange.Caller{User: user, Client: client}, a.log)
 }

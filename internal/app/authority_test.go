@@ -28,7 +28,7 @@ app = hr.App()
 
 @app.on_connect
 def welcome(connect: hr.Connect) -> hr.Session | None:
-    if connect.data != "good":
+    if connect.data != "good" and connect.headers.get("cookie") != "session=good":
         raise hr.Disconnect(4500, "go away")
     return hr.Session(user="7", channels=["plain:news"])
 
@@ -55,8 +55,8 @@ def moderate(publications: list[hr.Publication]) -> list[hr.Publication | hr.Den
     return [hr.Deny("be kind") if p.data == "rude" else p.amended(p.data.upper()) for p in publications]
 
 @app.call()
-def greet(name: str = "you") -> str:
-    return "hello " + name
+def greet(job: hr.Job, name: str = "you") -> str:
+    return f"{job.user} says hello {name}" if job.user else "hello " + name
 
 @app.call()
 def count(n: int):
@@ -259,7 +259,7 @@ func TestAuthorityCall(t *testing.T) {
 		{"greet", `{"name":1}`, ``, "HR2002"}, {"greet", `[1]`, ``, "HR2002"}, {"greet", `{"name":`, ``, "HR2001"}, {"nobody", `{}`, ``, "HR2003"},
 		{"say_later", `{"channel":"a"}`, ``, "HR2011"}, {"count", `{"n":1}`, ``, "HR2011"},
 	} {
-		got, err := r.authority.Call(r.ctx(), c.function, []byte(c.args))
+		got, err := r.authority.Call(r.ctx(), c.function, []byte(c.args), "", "")
 		if string(got) != c.want || c.code != "" && code(err) != c.code || c.code == "" && err != nil {
 			t.Errorf("%s(%s): %s, %v", c.function, c.args, got, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +66,12 @@ func got[T any](t *testing.T, c <-chan T, what string) T {
 // connect connects a published client; data is JSON for on_connect. The end of the connection comes on gone.
 func connect(t *testing.T, address, data string) (c *centrifuge.Client, gone <-chan centrifuge.DisconnectedEvent) {
 	t.Helper()
-	c = centrifuge.NewJsonClient("ws://"+address+"/live/websocket", centrifuge.Config{Data: []byte(data)})
+	return connectWith(t, address, centrifuge.Config{Data: []byte(data)})
+}
+
+func connectWith(t *testing.T, address string, config centrifuge.Config) (c *centrifuge.Client, gone <-chan centrifuge.DisconnectedEvent) {
+	t.Helper()
+	c = centrifuge.NewJsonClient("ws://"+address+"/live/websocket", config)
 	t.Cleanup(c.Close)
 	ended, connected := make(chan centrifuge.DisconnectedEvent, 10), make(chan struct{}, 10)
 	c.OnConnected(func(centrifuge.ConnectedEvent) { connected <- struct{}{} })
@@ -103,7 +109,7 @@ func subscribe(t *testing.T, c *centrifuge.Client, channel string, config centri
 
 func (r *liveRig) call(function, args string) string {
 	r.t.Helper()
-	got, err := r.authority.Call(r.ctx(), function, []byte(args))
+	got, err := r.authority.Call(r.ctx(), function, []byte(args), "", "")
 	if err != nil {
 		return strings.SplitN(err.Error(), "\n", 2)[0]
 	}
@@ -121,6 +127,10 @@ func TestFunctionsAndClients(t *testing.T) {
 	if _, gone := connect(t, address, `"bad"`); got(t, gone, "came of a refused connect").Code != 4500 {
 		t.Error("on_connect refused with another code")
 	}
+	cookie, _ := connectWith(t, address, centrifuge.Config{Header: http.Header{"Cookie": {"session=good"}}})
+	if cookie.State() != centrifuge.StateConnected {
+		t.Error("on_connect did not see the cookie of the handshake")
+	}
 	client, gone := connect(t, address, `"good"`)
 	if _, _, err := subscribe(t, client, "plain:1", centrifuge.SubscriptionConfig{}); err == nil || !strings.Contains(err.Error(), "103") {
 		t.Errorf("a channel that nobody allows: %v", err)
@@ -129,7 +139,7 @@ func TestFunctionsAndClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result, err := client.RPC(r.ctx(), "greet", []byte(`{"name":"Ada"}`)); err != nil || string(result.Data) != `"hello Ada"` {
+	if result, err := client.RPC(r.ctx(), "greet", []byte(`{"name":"Ada"}`)); err != nil || string(result.Data) != `"7 says hello Ada"` {
 		t.Errorf("RPC: %s, %v", result.Data, err)
 	}
 

@@ -11,7 +11,10 @@ import (
 
 // The load generator runs on the same CPUs as the server, so these figures are for comparison between versions, not for the docs.
 func benchmark(b *testing.B, connections, per int, request func(int, []byte) []byte, want int) {
-	r := newRig(b)
+	drive(newRig(b), b, connections, per, request, want)
+}
+
+func drive(r *rig, b *testing.B, connections, per int, request func(int, []byte) []byte, want int) {
 	b.ResetTimer()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -53,4 +56,14 @@ func BenchmarkEnqueueMany(b *testing.B) {
 
 func BenchmarkCall(b *testing.B) {
 	benchmark(b, 64, 1, func(i int, into []byte) []byte { return post(into, "/v1/calls/answer", fmt.Sprintf(`{"index":%d}`, i)) }, 200)
+}
+
+// BenchmarkPublish is the server API in a channel without subscribers: plain keeps nothing, durable is acknowledged after the commit.
+func BenchmarkPublish(b *testing.B) {
+	for name, channel := range map[string]string{"plain": "room", "durable": "chat:room"} {
+		b.Run(name, func(b *testing.B) {
+			body := `{"channel":"` + channel + `","data":{"text":"hello, world","n":12345}}`
+			drive(newLiveRig(b), b, 64, 1, func(_ int, into []byte) []byte { return post(into, "/api/publish", body) }, 200)
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/problem"
@@ -45,7 +46,7 @@ func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout t
 		task.Timeout = seconds(fn.Options.Timeout)
 	}
 	wait := callPatience(fn, task)
-	task.Meta = callMeta(r.Traceparent(), task)
+	task.Meta = callMeta(r.Traceparent(), Caller{}, task)
 	if fn.Stream {
 		return p.callStream(r, fn, task, wait)
 	}
@@ -78,21 +79,22 @@ func callPatience(fn *functions.Function, task *workers.Task) time.Duration {
 }
 
 // callMeta is what the worker is told beside the arguments; nil if there is nothing to tell.
-func callMeta(trace string, task *workers.Task) []byte {
-	if trace == "" && task.Timeout == 0 {
-		return nil
-	}
-	b := []byte{'{'}
-	if trace != "" {
-		b = append(append(append(b, `"trace":"`...), trace...), '"')
+func callMeta(trace string, caller Caller, task *workers.Task) []byte {
+	var b []byte
+	for _, member := range [...]struct{ name, text string }{{"trace", trace}, {"user", caller.User}, {"client", caller.Client}} {
+		if member.text != "" {
+			b = append(strictjson.AppendText(append(b, ','), member.name), ':')
+			b = strictjson.AppendText(b, member.text)
+		}
 	}
 	if task.Timeout > 0 {
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = append(b, `"deadline":`...)
+		b = append(b, `,"deadline":`...)
 		b = strconv.AppendFloat(b, float64(time.Now().Add(task.Timeout).UnixMicro())/1e6, 'f', 3, 64)
 	}
+	if b == nil {
+		return nil
+	}
+	b[0] = '{'
 	return append(b, '}')
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +225,40 @@ func TestRoutes(t *testing.T) {
 	for _, bad := range []string{"a", "/{", "/{}", "/a*", "/*/a", "/a{b}", "/{a}{b}", "/1/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}"} {
 		if _, err := table.Add("GET", bad, bad); err == nil {
 			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+// A connection that a plane has taken over is the plane's: the server neither counts nor keeps it.
+func TestTakenOverConnectionsAreNotCounted(t *testing.T) {
+	taken := make(chan net.Conn, 4)
+	server := NewServer(Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, MaxConnections: 1, Log: slog.New(slog.DiscardHandler),
+		Admit: func(*Request) error { return nil }, Serve: func(r *Request) error {
+			r.Hijack(func(c net.Conn) { taken <- c })
+			return nil
+		}})
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop(t.Context())
+	left := func() int {
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		return len(server.conns) + int(server.open.Load())
+	}
+	for range cap(taken) {
+		conn, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-taken
+		for deadline := time.Now().Add(5 * time.Second); left() != 0; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d are counted and kept", left())
+			}
 		}
 	}
 }

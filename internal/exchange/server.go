@@ -191,7 +191,7 @@ func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		s.mu.Unlock()
-	case fasthttp.StateClosed:
+	case fasthttp.StateHijacked, fasthttp.StateClosed: // one that was taken over counts where it is now
 		s.mu.Lock()
 		_, there := s.conns[c]
 		delete(s.conns, c)

@@ -16,8 +16,8 @@ type Authority interface {
 	Handles(event, channel string) bool
 	// Ask returns the function's answer. After an error the client is refused.
 	Ask(ctx context.Context, event string, request any) (answer []byte, err error)
-	// Call runs a function for a client.
-	Call(ctx context.Context, function string, args []byte) ([]byte, error)
+	// Call runs a function for a client; user is empty for an anonymous one.
+	Call(ctx context.Context, function string, args []byte, user, client string) ([]byte, error)
 }
 
 // Source has the channels of a namespace that clients can only read, such as job:<id>. id is the part of a channel's name behind the colon.

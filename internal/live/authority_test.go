@@ -46,7 +46,7 @@ func (a *app) Ask(_ context.Context, event string, request any) ([]byte, error) 
 	return []byte(`{}`), nil
 }
 
-func (a *app) Call(_ context.Context, function string, args []byte) ([]byte, error) {
+func (a *app) Call(_ context.Context, function string, args []byte, _, _ string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"function":%q,"args":%s}`, function, args), nil
 }
 

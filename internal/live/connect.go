@@ -163,11 +163,19 @@ func (s *Session) connectRequest(w *welcome, r *protocol.ConnectRequest) *connec
 	if w != nil {
 		request.User, request.Claims = w.who.user, w.who.claims
 	}
-	for name, value := range r.Headers {
-		if request.Headers == nil {
-			request.Headers = map[string]string{}
+	s.mu.Lock()
+	if s.more != nil {
+		request.Headers, s.more.headers = s.more.headers, nil
+	}
+	s.mu.Unlock()
+	for name, value := range r.Headers { // which may add to those of the handshake, and replace none
+		name = strings.ToLower(name)
+		if _, there := request.Headers[name]; !there {
+			if request.Headers == nil {
+				request.Headers = map[string]string{}
+			}
+			request.Headers[name] = strings.Clone(value)
 		}
-		request.Headers[strings.ToLower(name)] = strings.Clone(value)
 	}
 	return request
 }

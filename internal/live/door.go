@@ -94,6 +94,9 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 		return nil, problem.New("HR3003", "there were %d handshakes within the last second", o.HandshakesPerSecond)
 	}
 	s := &Session{live: l, transport: t, format: f}
+	if l.handles("connect", "") {
+		s.extra().headers = headers(r)
+	}
 	if t == transportSSE || t == transportStream {
 		s.more = &more{}
 		_, _ = rand.Read(s.more.secret[:]) // never fails
@@ -104,6 +107,22 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 		return nil, problem.New("HR3003", "too many connections are open")
 	}
 	return s, nil
+}
+
+// headers are those of the request, their names in lower case, without the ones of the handshake itself.
+func headers(r *exchange.Request) map[string]string {
+	all := map[string]string{}
+	for name, value := range r.Request.Header.All() {
+		key := strings.ToLower(string(name))
+		switch {
+		case key == "connection", key == "upgrade", strings.HasPrefix(key, "sec-websocket-"):
+		case all[key] != "":
+			all[key] += ", " + string(value)
+		default:
+			all[key] = string(value)
+		}
+	}
+	return all
 }
 
 // query tells whether a parameter of the request has a value.

@@ -157,7 +157,7 @@ func (s *Session) rpc(id uint32, r *protocol.RPCRequest) error {
 	}
 	function, data := strings.Clone(r.Method), r.Data
 	return s.later(id, func(t *turn) error {
-		answer, err := s.live.Authority.Call(s.live.running, function, data)
+		answer, err := s.live.Authority.Call(s.live.running, function, data, s.identity().user, s.id.String())
 		if err != nil {
 			return rpcFailure(err)
 		}

@@ -93,6 +93,7 @@ type more struct {
 	joining  []*joining
 	buckets  map[string]*bucket // publications by namespace
 	wanted   []string           // channels that a one-way client asked for
+	headers  map[string]string  // of the handshake, until the app has been asked about the connection
 }
 
 // joining is a subscription that is being asked for.

@@ -151,7 +151,7 @@ func rpc(ctx context.Context, a *API, r *struct {
 	if a.Live.Authority == nil {
 		return nil, unavailable("there are no functions")
 	}
-	data, err := a.Live.Authority.Call(ctx, r.Method, r.Params)
+	data, err := a.Live.Authority.Call(ctx, r.Method, r.Params, "", "")
 	if err != nil {
 		return nil, called(err)
 	}

@@ -44,7 +44,7 @@ class Connect(Request):
     data: Any = None
     """What the client sent along."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Those that the client put into its connect command (not those of the HTTP request), by lower-case name."""
+    """Those of the HTTP request (cookies, authorization), and those that the client put into its connect command, by lower-case name."""
     claims: Mapping[str, Any] = field(default_factory=dict)
 
 

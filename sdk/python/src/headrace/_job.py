@@ -38,7 +38,8 @@ class Job:
     """One run of a function. `hr.Job()` makes one that talks to nobody, to call functions directly in tests."""
 
     def __init__(self, id: str = "", *, attempt: int = 1, key: str | None = None, queue: str = "default", tags: tuple[str, ...] = (),
-                 deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None, trace: str | None = None) -> None:
+                 deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None, trace: str | None = None,
+                 user: str = "", client: str = "") -> None:
         self.id = id
         self.attempt = attempt
         self.key = key
@@ -47,6 +48,8 @@ class Job:
         self.deadline = deadline
         self.parts = parts
         self.trace = trace  # W3C traceparent of this run, to continue in the function's own spans
+        self.user = user  # of the live client that calls the function; empty for others and for anonymous ones
+        self.client = client  # id of its connection
         self.cancelled = False
         self._checkpoint = checkpoint
         self._task = 0
@@ -59,7 +62,8 @@ class Job:
         deadline = known.get("deadline")
         job = cls(known.get("id", ""), attempt=known.get("attempt", 1), key=known.get("key"), queue=known.get("queue", "default"),
                   tags=tuple(known.get("tags") or ()), deadline=None if deadline is None else datetime.fromtimestamp(deadline, timezone.utc),
-                  parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"), trace=known.get("trace"))
+                  parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"), trace=known.get("trace"),
+                  user=known.get("user", ""), client=known.get("client", ""))
         job._task = task
         job._channel = channel
         return job
