@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -92,7 +93,9 @@ func (s *Server) livePublish(r *exchange.Request) error {
 			return err
 		}
 	}
-	result, err := s.Live.Publish(r.Running(), asked.Channel, data.Bytes(), live.PublishOptions{Key: asked.Key, Tags: asked.Tags,
+	ctx, cancel := context.WithTimeout(r.Running(), commandTime)
+	defer cancel()
+	result, err := s.Live.Publish(ctx, asked.Channel, data.Bytes(), live.PublishOptions{Key: asked.Key, Tags: asked.Tags,
 		IdempotencyKey: asked.IdempotencyKey, Version: asked.Version, VersionEpoch: asked.VersionEpoch, SkipHistory: asked.SkipHistory})
 	if err != nil {
 		return err
