@@ -72,7 +72,8 @@ async function start(name, args) {
 }
 
 // A network between a browser and a server: cut() ends all that goes through it and lets nothing new in until mend(). With silent() the
-// connections stay, but no byte passes either way: as when a phone leaves the reach of its cell.
+// connections stay, but no byte passes either way: as when a phone leaves the reach of its cell. With deaf() what the browser says still arrives,
+// and no answer comes back.
 export async function startNetwork(to) {
   const { hostname, port } = new URL(to)
   const sockets = new Set()
@@ -80,6 +81,7 @@ export async function startNetwork(to) {
   const proxy = createServer(near => {
     if (!open) return near.destroy()
     const far = connect(Number(port), hostname)
+    far.answers = true
     for (const [one, other] of [[near, far], [far, near]]) {
       sockets.add(one)
       one.setNoDelay(true)
@@ -91,7 +93,6 @@ export async function startNetwork(to) {
   await new Promise(done => proxy.listen(0, '127.0.0.1', done))
   return {
     url: `http://127.0.0.1:${proxy.address().port}`,
-    connections: () => sockets.size / 2,
     cut() {
       open = false
       for (const one of sockets) one.destroy()
@@ -99,6 +100,9 @@ export async function startNetwork(to) {
     silent() {
       open = false
       for (const one of sockets) { one.unpipe(); one.pause() }
+    },
+    deaf() {
+      for (const one of sockets) if (one.answers) { one.unpipe(); one.pause() }
     },
     mend() { open = true },
     async stop() {

@@ -48,7 +48,7 @@ function enter(name) {
   $('chat').hidden = false
   $('me').textContent = name
   client = new Centrifuge(new URL('live/websocket', location.href).href.replace(/^http/, 'ws'), {
-    minReconnectDelay: 200, maxReconnectDelay: 3000, timeout: 10_000, maxServerPingDelay: 4000, name: 'chat',
+    minReconnectDelay: 200, maxReconnectDelay: 3000, timeout: 10_000, maxServerPingDelay: 3000, name: 'chat',
     getToken: async () => {
       const answer = await askToken(name)
       if (answer.refused) throw new Centrifuge.UnauthorizedError(answer.refused)
@@ -88,7 +88,6 @@ function go() {
   room?.hide()
   if (!rooms.has(name)) rooms.set(name, new Room(client, name, { me: () => me, changed: list, $ }))
   room = rooms.get(name)
-  document.title = `${name} · Chat`
   $('title').textContent = name
   room.show()
   list()
@@ -96,6 +95,8 @@ function go() {
 }
 
 function list() {
+  const all = [...rooms.values()].reduce((sum, one) => sum + one.unread, 0)
+  document.title = `${all ? `(${all}) ` : ''}${room?.name ?? ''} · Chat`
   $('rooms').replaceChildren(...[...known].map(name => {
     const item = document.createElement('li')
     const button = item.appendChild(document.createElement('button'))
@@ -115,6 +116,7 @@ $('open').addEventListener('submit', event => {
   if (name) location.hash = name
 })
 addEventListener('hashchange', go)
+document.addEventListener('visibilitychange', () => document.hidden || room?.seen())
 
 // --- writing
 

@@ -110,7 +110,7 @@ export class Room {
     this.list.append(...messageElement(one, this.messages.at(-1)))
     this.messages.push(one)
     if (this.messages.length === 1) this.drawOlder()
-    if (!this.shown || document.hidden && one.user !== this.me()) {
+    if (one.user !== this.me() && (!this.shown || document.hidden)) {
       this.unread++
       this.changed()
     }
@@ -217,6 +217,11 @@ export class Room {
   }
 
   // --- showing
+
+  seen() {
+    this.unread = 0
+    this.changed()
+  }
 
   show() {
     this.shown = true
