@@ -4,6 +4,7 @@ import { Room } from './room.js'
 const $ = id => document.getElementById(id)
 const rooms = new Map()
 let client, me, room
+let connectedOnce = false
 
 // --- who I am
 
@@ -35,6 +36,7 @@ function welcome() {
   for (const one of rooms.values()) one.close()
   rooms.clear()
   client = room = undefined
+  connectedOnce = false
   $('chat').hidden = true
   $('welcome').hidden = false
   $('name').value = localStorage.chatName ?? ''
@@ -65,7 +67,6 @@ function enter(name) {
   go()
 }
 
-let connectedOnce = false
 function tell(state) {
   if (state === 'connected') connectedOnce = true
   $('state').dataset.state = state
@@ -79,7 +80,7 @@ const plain = name => name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-
 const known = new Set(['lobby', 'mountains', 'kitchen', ...JSON.parse(localStorage.chatRooms ?? '[]')])
 
 function go() {
-  const name = plain(decodeURIComponent(location.hash.slice(1))) || 'lobby'
+  const name = plain(location.hash.slice(1)) || 'lobby'
   if (!client || room?.name === name) return
   if (!known.has(name)) {
     known.add(name)
