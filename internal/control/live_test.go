@@ -207,3 +207,19 @@ func TestLiveIsOff(t *testing.T) {
 		}
 	}
 }
+
+// A tail that nobody ends is ended when the listener stops.
+func TestTailEndsWithTheServer(t *testing.T) {
+	r := newLiveRig(t)
+	next, stop := r.follow("/v1/live/tail?channel=room")
+	defer stop()
+	if e, ok := next(); !ok || e.kind != "open" {
+		t.Fatal(e)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	must(t, r.control.Stop(ctx))
+	if e, ok := next(); ok {
+		t.Errorf("got %v after the end", e)
+	}
+}
