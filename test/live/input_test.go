@@ -348,6 +348,23 @@ func TestSlowloris(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	drip, err := net.Dial("tcp", s.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drip.Close()
+	over := make(chan error, 1)
+	go func() { // a byte now and then does not prolong the time for a handshake
+		tick := time.NewTicker(250 * time.Millisecond)
+		defer tick.Stop()
+		for range 2 * int(patience/time.Second) {
+			if _, err := drip.Write([]byte("G")); err != nil {
+				over <- err
+				return
+			}
+			<-tick.C
+		}
+	}()
 	began := time.Now()
 	for range 20 {
 		_ = hello(t, s, "raw").Close()
@@ -355,4 +372,5 @@ func TestSlowloris(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("20 connections took %s", took)
 	}
+	recv(t, over, "end of a handshake that drips")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
+	"github.com/gorilla/websocket"
 )
 
 // ask sends a command and takes its reply; the id is its own.
@@ -95,6 +96,37 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// TestNoPong: a client that does not answer pings is disconnected, one that does stays.
+func TestNoPong(t *testing.T) {
+	t.Parallel()
+	s := shared(t)
+	room, mute, alive := channel("plain"), hello(t, s, "mute"), hello(t, s, "alive")
+	alive.ask(fmt.Sprintf(`{"subscribe":{"channel":%q}}`, room))
+	gone := make(chan error, 1)
+	go func() {
+		for {
+			if _, _, err := mute.ReadMessage(); err != nil {
+				gone <- err
+				return
+			}
+		}
+	}()
+	answered := make(chan answer, 1)
+	go func() { // reads, so that pings are answered, up to the publication
+		a, _ := alive.next()
+		answered <- a
+	}()
+	if err := recv(t, gone, "end"); !websocket.IsCloseError(err, 3012) {
+		t.Errorf("no pong: %v", err)
+	}
+	if err := enter(t, s.url("/websocket"), false, "ann", nil).say(t, room, `1`); err != nil {
+		t.Fatal(err)
+	}
+	if a := recv(t, answered, "publication"); a.Push == nil || a.Push.Pub == nil {
+		t.Errorf("who answers pings: %+v", a)
+	}
+}
+
 // TestDelta: who asks for differences gets them, others do not.
 func TestDelta(t *testing.T) {
 	t.Parallel()
@@ -167,6 +199,7 @@ func TestSlow(t *testing.T) {
 				}
 			}
 			last, got, resync := -1, 0, false
+			var tail []int
 			for last != count-1 && !resync {
 				a, err := stalled.next()
 				if err != nil {
@@ -186,6 +219,12 @@ func TestSlow(t *testing.T) {
 					t.Fatalf("after %d came %.20s", last, a.Push.Pub.Data)
 				}
 				last, got = n, got+1
+				if n >= count-3 {
+					tail = append(tail, n)
+				}
+			}
+			if want == "drop" && len(tail) != 3 {
+				t.Errorf("of the latest three, one of each key, came %v", tail)
 			}
 			if want == "disconnect" || got == count || resync != (want == "resync") {
 				t.Errorf("got %d of %d, the last was %d, told to subscribe again: %t", got, count, last, resync)

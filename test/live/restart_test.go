@@ -2,6 +2,8 @@ package live
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,8 +137,16 @@ func TestShutdown(t *testing.T) {
 			}
 		}()
 	}
+	stream, err := http.Get("http://" + s.public + "/live/uni_sse?channels=chat:x&token=" + token(t, "ann", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
 	began := time.Now()
 	s.end(syscall.SIGTERM)
+	if text, err := io.ReadAll(stream.Body); err != nil || !strings.Contains(string(text), `"disconnect":{"code":3001`) {
+		t.Errorf("one-way client: %q %v", text, err)
+	}
 	early := 0
 	for range 40 {
 		if recv(t, told, "advice to come back").Before(began.Add(500 * time.Millisecond)) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -160,7 +161,9 @@ func (s *server) run() error {
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
 		answer, err := http.Get("http://" + s.admin + "/readyz")
 		if err == nil {
 			answer.Body.Close()
@@ -248,12 +251,39 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if common.server != nil {
+		if left := common.left(); left != "" {
+			fmt.Printf("FAIL: after all tests headrace still has\n%s", left)
+			code = 1
+		}
 		if code != 0 {
 			fmt.Println(common.tail())
 		}
 		common.close()
 	}
 	os.Exit(code)
+}
+
+var gauge = regexp.MustCompile(`(?m)^headrace_live_(connections|subscriptions|channels|queued_bytes)(\{.*\})? [^0].*\n`)
+
+// left is what the server has of clients that are all gone; empty unless it stays.
+func (s *server) left() (left string) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		answer, err := http.Get("http://" + s.admin + "/metrics")
+		if err != nil {
+			return err.Error()
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if left = strings.Join(gauge.FindAllString(string(text), -1), ""); err != nil || left == "" && !bytes.Contains(text, []byte("headrace_live_subscriptions 0")) {
+			return fmt.Sprintf("no metrics of the live plane: %v\n", err)
+		}
+		if left == "" {
+			return ""
+		}
+	}
+	return left
 }
 
 // script runs a test script with the address of a server; its output is shown when it fails.
