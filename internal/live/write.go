@@ -94,7 +94,9 @@ func (s *Session) hold(sub *fanout.Subscription, b *fanout.Batch) (taken int) {
 			}
 		case "resync":
 			s.live.metrics.dropped(slow, s.out.remove(func(o *letter) bool { return o.sub == sub }))
+			size := s.out.size
 			s.insufficient(sub)
+			before += s.out.size - size // it has counted what it adds
 			return taken
 		}
 		s.live.metrics.dropped("disconnect", len(s.out.letters))
