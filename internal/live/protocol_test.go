@@ -163,7 +163,7 @@ func TestRefusals(t *testing.T) {
 		want    int
 	}{
 		{p, `{"subscribe":{"channel":"unknown:a"}}`, 102},
-		{p, `{"subscribe":{"channel":"chat:"}}`, 102},
+		{p, `{"subscribe":{"channel":"chat:"}}`, 107},
 		{p, `{"subscribe":{"channel":"a\u0001b"}}`, 107},
 		{p, fmt.Sprintf(`{"subscribe":{"channel":%q}}`, strings.Repeat("a", 256)), 106},
 		{p, `{"subscribe":{"channel":"shut:a"}}`, 103},

@@ -25,7 +25,7 @@ func (s *Session) publish(t *turn, id uint32, r *protocol.PublishRequest) error 
 	if r.Channel == "" {
 		return DisconnectBadRequest
 	}
-	n, rest, err := s.live.options.Load().channel(r.Channel)
+	n, name, err := s.live.options.Load().channel(r.Channel)
 	switch {
 	case err != nil:
 		return err
@@ -39,7 +39,7 @@ func (s *Session) publish(t *turn, id uint32, r *protocol.PublishRequest) error 
 		return ErrTooManyRequests
 	}
 	w := s.identity()
-	if listed := users(r.Channel); listed != nil && !contains(listed, w.user) {
+	if !name.Admits(w.user) {
 		return ErrPermissionDenied
 	}
 	p := &protocol.Publication{Data: r.Data, Key: strings.Clone(r.Key), Info: s.info(s.subscription(r.Channel))}
@@ -56,7 +56,7 @@ func (s *Session) publish(t *turn, id uint32, r *protocol.PublishRequest) error 
 			return s.send(t, id, n, channel, p)
 		})
 	}
-	if !n.publish.allows(asking{w, s.id.String(), r.Channel, rest}) {
+	if !n.publish.allows(asking{w, s.id.String(), name}) {
 		return ErrPermissionDenied
 	}
 	return s.send(t, id, n, r.Channel, p)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/centrifugal/protocol"
 
@@ -12,8 +11,6 @@ import (
 	"github.com/headrace/headrace/internal/live/history"
 	"github.com/headrace/headrace/internal/problem"
 )
-
-func contains(list []string, one string) bool { return one != "" && slices.Contains(list, one) }
 
 // rpcFailure is what a client is told of a problem. What went wrong inside is not told.
 func rpcFailure(err error) error {
@@ -35,15 +32,15 @@ func (s *Session) may(channel string, of func(*namespace) *rule) (*namespace, er
 	if channel == "" {
 		return nil, DisconnectBadRequest
 	}
-	n, rest, err := s.live.options.Load().channel(channel)
+	n, name, err := s.live.options.Load().channel(channel)
 	if err != nil {
 		return nil, err
 	}
 	w := s.identity()
-	if listed := users(channel); listed != nil && !contains(listed, w.user) {
+	if !name.Admits(w.user) {
 		return nil, ErrPermissionDenied
 	}
-	if !of(n).allows(asking{w, s.id.String(), channel, rest}) {
+	if !of(n).allows(asking{w, s.id.String(), name}) {
 		return nil, ErrPermissionDenied
 	}
 	return n, nil

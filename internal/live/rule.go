@@ -3,6 +3,7 @@ package live
 import (
 	"encoding/json"
 
+	"github.com/headrace/headrace/internal/live/channel"
 	"github.com/headrace/headrace/internal/live/rules"
 )
 
@@ -15,8 +16,9 @@ type rule struct {
 
 // asking is what a rule knows.
 type asking struct {
-	who                 *who
-	client, channel, id string
+	who    *who
+	client string
+	name   channel.Name
 }
 
 func newRule(text string) (*rule, error) {
@@ -36,7 +38,7 @@ func (r *rule) allows(a asking) bool {
 	if r == nil || r.constant {
 		return r != nil && r.always
 	}
-	env := rules.Env{User: a.who.user, Client: a.client, Channel: a.channel, ID: a.id, Users: users(a.channel)}
+	env := rules.Env{User: a.who.user, Client: a.client, Channel: a.name.Full, ID: a.name.ID, Users: a.name.Users()}
 	if a.who.claims != nil && json.Unmarshal(a.who.claims, &env.Claims) != nil {
 		return false
 	}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/centrifugal/protocol"
 
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/live/channel"
 	"github.com/headrace/headrace/internal/live/fanout"
 	"github.com/headrace/headrace/internal/live/history"
 )
@@ -42,7 +42,7 @@ func (s *Session) subscribe(t *turn, id uint32, r *protocol.SubscribeRequest) er
 		}
 		return ErrBadRequest
 	}
-	n, rest, err := o.channel(r.Channel)
+	n, name, err := o.channel(r.Channel)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Session) subscribe(t *turn, id uint32, r *protocol.SubscribeRequest) er
 		return err
 	}
 	if n.source != nil {
-		if err := n.source.Allow(rest, r.Token); err != nil {
+		if err := n.source.Allow(name.ID, r.Token); err != nil {
 			var f *Failure
 			if errors.As(err, &f) {
 				return f
@@ -68,7 +68,7 @@ func (s *Session) subscribe(t *turn, id uint32, r *protocol.SubscribeRequest) er
 		return s.admit(t, id, n, admission{}, r)
 	}
 	w := s.identity()
-	if listed := users(r.Channel); listed != nil && !contains(listed, w.user) {
+	if !name.Admits(w.user) {
 		return ErrPermissionDenied
 	}
 	if r.Token != "" {
@@ -84,33 +84,26 @@ func (s *Session) subscribe(t *turn, id uint32, r *protocol.SubscribeRequest) er
 	if s.live.handles("subscribe", r.Channel) {
 		return s.askSubscribe(id, n, r)
 	}
-	if !n.subscribe.allows(asking{w, s.id.String(), r.Channel, rest}) {
+	if !n.subscribe.allows(asking{w, s.id.String(), name}) {
 		return ErrPermissionDenied
 	}
 	return s.admit(t, id, n, admission{}, r)
 }
 
-// channel is the namespace of a channel that a client names.
-func (o *options) channel(name string) (n *namespace, id string, err error) {
+// channel is the namespace of a channel that a client names, and its name taken apart.
+func (o *options) channel(name string) (*namespace, channel.Name, error) {
 	if len(name) > o.MaxChannelLength {
-		return nil, "", ErrLimitExceeded
+		return nil, channel.Name{}, ErrLimitExceeded
 	}
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return nil, "", ErrBadRequest
+	parsed, err := channel.Parse(name, o.MaxChannelLength)
+	if err != nil {
+		return nil, parsed, ErrBadRequest
 	}
-	if n, id = o.find(name); n == nil || id == "" {
-		return nil, "", ErrUnknownChannel
+	n := o.namespaces[parsed.Namespace]
+	if n == nil {
+		return nil, parsed, ErrUnknownChannel
 	}
-	return n, id, nil
-}
-
-// users are those whom a channel is only for: ns:dialog#42,43. nil is everybody.
-func users(channel string) []string {
-	_, list, ok := strings.Cut(channel, "#")
-	if !ok {
-		return nil
-	}
-	return strings.Split(list, ",")
+	return n, parsed, nil
 }
 
 func (s *Session) verifySubscription(channel, token string) (a admission, err error) {
