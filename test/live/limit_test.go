@@ -178,8 +178,8 @@ func TestCache(t *testing.T) {
 // TestSlow: a client that does not read is treated as its namespace says, and delays nobody.
 func TestSlow(t *testing.T) {
 	t.Parallel()
-	s := shared(t)
-	const count, size = 400, 30_000 // more than the socket's buffers and the queue of 1 MiB
+	s := start(t, strings.Replace(defaults, "ping: 4s", "ping: 60s", 1)) // who reads nothing answers no ping
+	const count, size = 400, 30_000                                      // more than the socket's buffers and the queue of 1 MiB
 	for namespace, want := range map[string]string{"plain": "disconnect", "slowest": "drop", "latest": "drop", "resync": "resync"} {
 		t.Run(namespace, func(t *testing.T) {
 			room := channel(namespace)
@@ -230,6 +230,9 @@ func TestSlow(t *testing.T) {
 				t.Errorf("got %d of %d, the last was %d, told to subscribe again: %t", got, count, last, resync)
 			}
 		})
+	}
+	if left := s.left(); left != "" {
+		t.Errorf("when all clients are gone there is\n%s", left)
 	}
 }
 
