@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// figure is a row of the table: what was measured, and what issue and design ask of headrace.
+// figure is a row of the table: what was measured, and what is asked of headrace.
 type figure struct {
 	name       string
 	least, aim string

@@ -51,6 +51,10 @@ def total(a: int, b: float = 0.5, flag: bool = False, list: list[int] = []) -> f
 def plus(a: int, b: int) -> int:
     return a + b
 
+@app.call(route="POST /broken")
+def broken() -> None:
+    raise RuntimeError("out of paper")
+
 @app.call()
 def hello(name: str = "you") -> str:
     return "hello " + name
@@ -482,5 +486,14 @@ func BenchmarkStatic(b *testing.B) {
 		if got := r.do("GET", "/files/a.txt", ""); got.status != 200 {
 			b.Fatal(got)
 		}
+	}
+}
+
+// Anybody may call here: what a function raised is told, where in its code is not.
+func TestTracebacksStayInside(t *testing.T) {
+	r := newRig(t)
+	got := r.do("POST", "/broken", "{}")
+	if got.short() != "500 HR2015" || !strings.Contains(string(got.body), "RuntimeError: out of paper") || strings.Contains(string(got.body), "line ") {
+		t.Errorf("%s %s", got.short(), got.body)
 	}
 }

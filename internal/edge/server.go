@@ -59,7 +59,7 @@ var badRoute = &observe.Condition{Code: "edge-bad-route", Severity: observe.Warn
 // same time.
 func New(d Deps) *Server {
 	s := &Server{Deps: d, folders: map[string]*folder{}, declared: d.Config}
-	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config}
+	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
 	s.door = exchange.NewServer(exchange.Options{
 		Plane: "edge", Listen: d.Config.Server.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
 		MaxConnections: d.Config.Server.MaxConnections, Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve,

@@ -64,7 +64,7 @@ func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout t
 			break
 		}
 	}
-	if err := failure(fn, &c.outcome); err != nil {
+	if err := c.failure(fn); err != nil {
 		return err
 	}
 	r.JSON(200, c.result)
@@ -98,8 +98,9 @@ func callMeta(trace string, caller Caller, task *workers.Task) []byte {
 	return append(b, '}')
 }
 
-// failure is the problem that a run ended with.
-func failure(fn *functions.Function, o *workers.Outcome) error {
+// failure is the problem that the run ended with. Where anybody may call, the traceback stays in the log.
+func (c *call) failure(fn *functions.Function) error {
+	o := &c.outcome
 	e := o.Error
 	switch o.Ending {
 	case workers.Succeeded:
@@ -124,6 +125,8 @@ func failure(fn *functions.Function, o *workers.Outcome) error {
 			return problem.New("HR2002", "%s", e.Message).At("/args")
 		case e.Kind == "unencodable":
 			return problem.New("HR6006", "%s: %s", fn.Name, e.Message).At(fn.Name)
+		case e.Traceback != "" && c.planes.Public:
+			c.log.Warn("function raised", "function", fn.Name, "type", e.Type, "message", e.Message, "traceback", e.Traceback)
 		case e.Traceback != "":
 			return problem.New("HR2015", "%s: %s\n%s", e.Type, e.Message, e.Traceback).At(fn.Name)
 		}

@@ -66,7 +66,7 @@ func (p *Planes) callStream(r *Request, fn *functions.Function, task *workers.Ta
 			given.wake()
 			waiting = false
 		case <-c.done:
-			if err := failure(fn, &c.outcome); err != nil && len(given.list) == 0 {
+			if err := c.failure(fn); err != nil && len(given.list) == 0 {
 				return err
 			}
 			over, waiting = true, false
@@ -120,7 +120,7 @@ func (p *Planes) callStream(r *Request, fn *functions.Function, task *workers.Ta
 			run.Cancel("gone")
 			<-c.done
 		} else if err = hand(); err == nil {
-			err = failure(fn, &c.outcome)
+			err = c.failure(fn)
 		}
 		if err != nil && ctx.Err() == nil {
 			_ = write("error", AppendProblem(nil, err))

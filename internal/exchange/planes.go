@@ -19,6 +19,7 @@ type Planes struct {
 	Functions *functions.Registry
 	Engine    *engine.Engine
 	Config    *config.Config
+	Public    bool // anybody may ask: tracebacks of functions go to the log instead of the answer
 }
 
 // Arguments reads the body of a request as the arguments of a function: JSON, or a form whose files become blobs. They are a copy,

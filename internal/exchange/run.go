@@ -41,7 +41,7 @@ func (p *Planes) Run(ctx context.Context, fn *functions.Function, args []byte, c
 			break
 		}
 	}
-	if err := failure(fn, &c.outcome); err != nil {
+	if err := c.failure(fn); err != nil {
 		return nil, err
 	}
 	return c.result, nil
