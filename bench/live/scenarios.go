@@ -24,7 +24,7 @@ type sizes struct {
 
 var (
 	full = sizes{
-		connections: 10_000, publishing: 50, bursts: 2, idle: 75 * time.Second, rounds: 2, rate: 10 * time.Second,
+		connections: 10_000, publishing: 50, bursts: 1, idle: 75 * time.Second, rounds: 2, rate: 10 * time.Second,
 		returning: 15_000, each: 2 * time.Second, pairs: 5,
 	}
 	short = sizes{
