@@ -58,18 +58,26 @@ func (d *smallDisk) remove() {
 	}
 }
 
-// fill leaves so many bytes free.
+// fill leaves so many bytes free, or what is free already. Headrace writes meanwhile, so what was free a moment ago may not be.
 func (d *smallDisk) fill(leave int64) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(d.mount, &fs); err != nil {
-		return err
-	}
 	file, err := os.OpenFile(d.ballast, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return syscall.Fallocate(int(file.Fd()), 0, 0, max(int64(fs.Bavail)*fs.Bsize-leave, 1))
+	for {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(d.mount, &fs); err != nil {
+			return err
+		}
+		size := int64(fs.Bavail)*fs.Bsize - leave
+		if size <= 0 {
+			return nil
+		}
+		if err := syscall.Fallocate(int(file.Fd()), 0, 0, size); !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
+	}
 }
 
 func (d *smallDisk) empty() error { return os.Remove(d.ballast) }
