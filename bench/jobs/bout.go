@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // bout is one contender, started, with the report its figures go to.
@@ -64,7 +65,7 @@ func (b *bout) occupy(ctx context.Context, function string) (int, error) {
 		return 0, err
 	}
 	first := b.next
-	err := poll(ctx, time.Minute, 100*time.Millisecond, "busy on all workers", func() (bool, error) {
+	err := rig.Poll(ctx, time.Minute, 100*time.Millisecond, "busy on all workers", func() (bool, error) {
 		if err := b.ledger.load(); err != nil {
 			return false, err
 		}
@@ -121,7 +122,7 @@ func (b *bout) owe(jobs int) {
 // settle waits until as many results are recorded as jobs were enqueued.
 func (b *bout) settle(ctx context.Context, limit time.Duration) error {
 	recorded := 0
-	err := poll(ctx, limit, 5*time.Millisecond, "recorded", func() (_ bool, err error) {
+	err := rig.Poll(ctx, limit, 5*time.Millisecond, "recorded", func() (_ bool, err error) {
 		if b.ledger.size() < b.signed { // asks the file first: looking at results costs the system CPU
 			return false, nil
 		}
@@ -140,5 +141,5 @@ func (b *bout) settle(ctx context.Context, limit time.Duration) error {
 // note adds a figure of this contender to the report, and shows how the run gets on.
 func (b *bout) note(figure string, value float64) {
 	b.report.add(figure, b.name(), value)
-	fmt.Fprintf(os.Stderr, "%s  %-8s  %s: %s\n", time.Now().Format(time.TimeOnly), b.name(), strings.TrimSpace(figure), digits(value))
+	fmt.Fprintf(os.Stderr, "%s  %-8s  %s: %s\n", time.Now().Format(time.TimeOnly), b.name(), strings.TrimSpace(figure), rig.Digits(value))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // headrace is the product, as `headrace run` starts it.
@@ -29,7 +30,7 @@ func (h *headrace) servers() []int { return []int{h.process.pid()} }
 func (h *headrace) client() []int  { return nil }
 
 func (h *headrace) start(ctx context.Context, setup setup) (err error) {
-	*h = headrace{public: freeAddr(), admin: freeAddr()}
+	*h = headrace{public: rig.FreeAddr(), admin: rig.FreeAddr()}
 	static := filepath.Join(setup.dir, "static")
 	if err := os.Mkdir(static, 0o755); err != nil {
 		return err
@@ -65,7 +66,7 @@ routes: [{match: /static/*, static: %s}]
 	if setup.workers == 0 {
 		return nil
 	}
-	err = poll(ctx, 30*time.Second, 20*time.Millisecond, "announced by a worker: noop", func() (bool, error) {
+	err = rig.Poll(ctx, 30*time.Second, 20*time.Millisecond, "announced by a worker: noop", func() (bool, error) {
 		answer, err := http.Get("http://" + h.admin + "/v1/functions")
 		if err != nil {
 			return false, err

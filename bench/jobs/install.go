@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // Folders of the checkout, absolute; set by main.
@@ -21,14 +22,14 @@ func install(ctx context.Context) error {
 	}
 	venv, node := filepath.Join(buildDir, "venv"), filepath.Join(buildDir, "node")
 	requirements := filepath.Join(appsDir, "requirements.txt")
-	if stale(requirements, filepath.Join(venv, "requirements.txt")) {
+	if rig.Stale(requirements, filepath.Join(venv, "requirements.txt")) {
 		if err := command(ctx, ".", "python3", "-m", "venv", venv); err != nil {
 			return err
 		}
 		if err := command(ctx, ".", filepath.Join(venv, "bin/pip"), "install", "-q", "--disable-pip-version-check", "-r", requirements); err != nil {
 			return err
 		}
-		if err := duplicate(requirements, filepath.Join(venv, "requirements.txt")); err != nil {
+		if err := rig.Duplicate(requirements, filepath.Join(venv, "requirements.txt")); err != nil {
 			return err
 		}
 	}
@@ -36,8 +37,8 @@ func install(ctx context.Context) error {
 		return err
 	}
 	installed := filepath.Join(node, "package.json")
-	if _, err := os.Stat(filepath.Join(node, "node_modules/bullmq")); err != nil || stale(filepath.Join(appsDir, "package.json"), installed) {
-		if err := duplicate(filepath.Join(appsDir, "package.json"), installed); err != nil {
+	if _, err := os.Stat(filepath.Join(node, "node_modules/bullmq")); err != nil || rig.Stale(filepath.Join(appsDir, "package.json"), installed) {
+		if err := rig.Duplicate(filepath.Join(appsDir, "package.json"), installed); err != nil {
 			return err
 		}
 		if err := command(ctx, node, "npm", "install", "--no-audit", "--no-fund", "--silent"); err != nil {
@@ -45,7 +46,7 @@ func install(ctx context.Context) error {
 		}
 	}
 	for _, script := range []string{"bullmq_worker.mjs", "bullmq_door.mjs"} { // Node looks for packages beside the script
-		if err := duplicate(filepath.Join(appsDir, script), filepath.Join(node, script)); err != nil {
+		if err := rig.Duplicate(filepath.Join(appsDir, script), filepath.Join(node, script)); err != nil {
 			return err
 		}
 	}
@@ -61,19 +62,4 @@ func command(ctx context.Context, dir string, argv ...string) error {
 		return fmt.Errorf("%v: %w", argv, err)
 	}
 	return nil
-}
-
-// stale is whether two files differ or one is missing.
-func stale(wanted, have string) bool {
-	a, errA := os.ReadFile(wanted)
-	b, errB := os.ReadFile(have)
-	return errA != nil || errB != nil || !bytes.Equal(a, b)
-}
-
-func duplicate(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, text, 0o644)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 func sign(t *testing.T, l *ledger, indices ...uint64) {
@@ -74,7 +76,7 @@ func TestProcessesAreMeasuredWithTheirChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.stop()
-	err = poll(t.Context(), 20*time.Second, 10*time.Millisecond, "burnt", func() (bool, error) {
+	err = rig.Poll(t.Context(), 20*time.Second, 10*time.Millisecond, "burnt", func() (bool, error) {
 		return strings.Contains(p.tail(), "burnt"), nil
 	})
 	if err != nil {
@@ -87,7 +89,7 @@ func TestProcessesAreMeasuredWithTheirChildren(t *testing.T) {
 	if used := cpu(roots); used < 150*time.Millisecond || used > 10*time.Second {
 		t.Errorf("cpu is %v", used)
 	}
-	if all, alone := memory(roots), resident(p.pid()); all < 64<<20 || alone > 64<<20 || peak(p.pid()) < alone {
+	if all, alone := memory(roots), rig.Resident(p.pid()); all < 64<<20 || alone > 64<<20 || peak(p.pid()) < alone {
 		t.Errorf("memory is %d, of the parent %d", all, alone)
 	}
 }
@@ -121,7 +123,7 @@ func TestTableHasMediansRangesWordsAndRatios(t *testing.T) {
 
 func TestDigits(t *testing.T) {
 	for value, want := range map[float64]string{0: "0", 0.0123: "0.0123", 9.876: "9.88", 99.96: "100", 10: "10.0", 123.4: "123", 1234567: "1,230,000"} {
-		if got := digits(value); got != want {
+		if got := rig.Digits(value); got != want {
 			t.Errorf("%v is %q, want %q", value, got, want)
 		}
 	}

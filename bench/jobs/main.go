@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 var (
@@ -59,7 +61,7 @@ func measure(ctx context.Context, small bool, only string) error {
 		sizes = quick
 	}
 	report := &report{values: map[string]map[string][]float64{}, words: map[string]map[string]string{}}
-	text := method(sizes) + otherLoad()
+	text := method(sizes) + rig.OtherLoad()
 	started := time.Now()
 	for _, contender := range append([]contender{&headrace{}}, rivals()...) {
 		if only != "" && !strings.Contains(","+strings.ToLower(only)+",", ","+strings.ToLower(contender.name())+",") {
@@ -111,7 +113,7 @@ func throughput(ctx context.Context, c contender, r *report, s sizes) error {
 	}
 	defer b.end()
 	if _, own := c.(*headrace); !own { // the server of a rival is Redis, which knows no workers; still empty now
-		b.note(idleMemory, mega(resident(c.servers()[0])))
+		b.note(idleMemory, mega(rig.Resident(c.servers()[0])))
 	}
 	for range s.repeat {
 		if err := b.round(ctx); err != nil {
@@ -211,10 +213,10 @@ func idle(ctx context.Context, c contender, r *report, s sizes) error {
 		return err
 	}
 	defer b.end()
-	if err := poll(ctx, 10*time.Second, time.Second, "idle", settled(c.servers()[0])); err != nil {
+	if err := rig.Poll(ctx, 10*time.Second, time.Second, "idle", settled(c.servers()[0])); err != nil {
 		return err
 	}
-	b.note(idleMemory, mega(resident(c.servers()[0])))
+	b.note(idleMemory, mega(rig.Resident(c.servers()[0])))
 	return nil
 }
 

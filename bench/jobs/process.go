@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // process is a server, worker or client that the benchmark started, with everything it started in turn.
@@ -78,7 +80,7 @@ func (p *process) tail() string {
 
 // listening waits until something accepts connections at addr.
 func (p *process) listening(ctx context.Context, addr string) error {
-	err := poll(ctx, 30*time.Second, 20*time.Millisecond, "listening at "+addr, func() (bool, error) {
+	err := rig.Poll(ctx, 30*time.Second, 20*time.Millisecond, "listening at "+addr, func() (bool, error) {
 		if p.exited() {
 			return false, fmt.Errorf("%s ended:\n%s", p.name, p.tail())
 		}
@@ -92,26 +94,6 @@ func (p *process) listening(ctx context.Context, addr string) error {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	return nil
-}
-
-// poll calls ready until it is true, at most for limit.
-func poll(ctx context.Context, limit, every time.Duration, what string, ready func() (bool, error)) error {
-	deadline := time.Now().Add(limit)
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		if ok, err := ready(); ok || err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not %s after %v", what, limit)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // stat returns the fields of /proc/PID/stat after the name, which may itself hold spaces; nil if there is no such process.
@@ -163,40 +145,15 @@ func cpu(roots []int) time.Duration {
 func memory(roots []int) (bytes int) {
 	for _, root := range roots {
 		for _, pid := range tree(root) {
-			bytes += field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:")
+			bytes += rig.Field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:")
 		}
 	}
 	return bytes
 }
 
-// resident and peak are the resident size of one process now, and the largest since resetPeak, in bytes.
-func resident(pid int) int { return field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:") }
-func peak(pid int) int     { return field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:") }
+// peak is the largest resident size of one process since resetPeak, in bytes.
+func peak(pid int) int { return rig.Field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:") }
 
 func resetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
-
-// field reads a line "Name: 12 kB" of a file in /proc as bytes.
-func field(path, name string) int {
-	text, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == name {
-			kilobytes, _ := strconv.Atoi(words[1])
-			return kilobytes << 10
-		}
-	}
-	return 0
-}
-
-// freeAddr is a loopback address that nothing listens at.
-func freeAddr() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // no loopback: nothing here can work
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

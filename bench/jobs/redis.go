@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // redis is the server of a rival.
@@ -20,8 +22,8 @@ type redis struct {
 
 // startRedis starts an empty server whose append-only file is synced as appendfsync says: everysec or always.
 func startRedis(ctx context.Context, dir, appendfsync string) (*redis, error) {
-	addr := freeAddr()
-	p, err := spawn("redis", dir, nil, "redis-server", "--bind", "127.0.0.1", "--port", port(addr), "--dir", dir,
+	addr := rig.FreeAddr()
+	p, err := spawn("redis", dir, nil, "redis-server", "--bind", "127.0.0.1", "--port", rig.Port(addr), "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", appendfsync)
 	if err != nil {
 		return nil, err

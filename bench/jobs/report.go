@@ -3,9 +3,10 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // Names of the figures, as they stand in the table.
@@ -106,9 +107,9 @@ func (r *report) table() string {
 		ratio := "–"
 		if own > 0 && best > 0 && !given(figure) {
 			if better := best / own; higher(figure) {
-				ratio = digits(1/better) + "×"
+				ratio = rig.Digits(1/better) + "×"
 			} else {
-				ratio = digits(better) + "×"
+				ratio = rig.Digits(better) + "×"
 			}
 		}
 		rows = append(rows, append(row, ratio))
@@ -127,26 +128,12 @@ func (r *report) table() string {
 func (r *report) cell(figure, contender string, median float64) string {
 	values := r.values[figure][contender]
 	low, high := slices.Min(values), slices.Max(values)
-	text := digits(median)
+	text := rig.Digits(median)
 	if high-low > median/10 {
-		text += fmt.Sprintf(" (%s…%s)", digits(low), digits(high))
+		text += fmt.Sprintf(" (%s…%s)", rig.Digits(low), rig.Digits(high))
 	}
 	if words := r.words[figure][contender]; words != "" {
 		text += " " + words
-	}
-	return text
-}
-
-// digits writes three significant digits, and thousands with a comma.
-func digits(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	scale := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-2)
-	v = math.Round(v/scale) * scale
-	text := fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v)*(1+1e-9))))), v)
-	for i := len(text) - 3; i > 0 && !strings.Contains(text, "."); i -= 3 {
-		text = text[:i] + "," + text[i:]
 	}
 	return text
 }

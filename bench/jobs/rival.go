@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // rival is a queue on Redis: the server, its workers, and a door process that enqueues with the queue's own client.
@@ -75,7 +76,7 @@ func (r *rival) addr() string       { return r.listen }
 func (r *rival) client() []int      { return []int{r.front.pid()} }
 
 func (r *rival) start(ctx context.Context, setup setup) (err error) {
-	r.redis, r.front, r.processes, r.stopping, r.listen = nil, nil, nil, false, freeAddr()
+	r.redis, r.front, r.processes, r.stopping, r.listen = nil, nil, nil, false, rig.FreeAddr()
 	defer func() {
 		if err != nil {
 			r.stop()
@@ -88,7 +89,7 @@ func (r *rival) start(ctx context.Context, setup setup) (err error) {
 	if r.redis, err = startRedis(ctx, setup.dir, appendfsync); err != nil {
 		return err
 	}
-	env := append(setup.env(), "BENCH_REDIS="+r.redis.addr, "BENCH_PORT="+port(r.listen), "BENCH_REQUEUE=1")
+	env := append(setup.env(), "BENCH_REDIS="+r.redis.addr, "BENCH_PORT="+rig.Port(r.listen), "BENCH_REQUEUE=1")
 	fleet := 1
 	if r.fleet {
 		fleet = setup.workers
@@ -104,7 +105,7 @@ func (r *rival) start(ctx context.Context, setup setup) (err error) {
 		r.processes = append(r.processes, p)
 		go r.supervise(i, p, start)
 	}
-	if r.front, err = spawn("door", setup.dir, env, r.door(port(r.listen))...); err != nil {
+	if r.front, err = spawn("door", setup.dir, env, r.door(rig.Port(r.listen))...); err != nil {
 		return err
 	}
 	return r.front.listening(ctx, r.listen)

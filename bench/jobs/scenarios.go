@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // sizes is how much each scenario does.
@@ -174,7 +175,7 @@ func (b *bout) killed(ctx context.Context) (bool, error) {
 	if err := b.one("hold"); err != nil {
 		return false, err
 	}
-	err := poll(ctx, 10*time.Second, time.Millisecond, "running", func() (bool, error) {
+	err := rig.Poll(ctx, 10*time.Second, time.Millisecond, "running", func() (bool, error) {
 		err := b.ledger.load()
 		return len(b.ledger.runs[uint64(first)]) > 0, err
 	})
@@ -187,7 +188,7 @@ func (b *bout) killed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	var again time.Duration
-	err = poll(ctx, b.patience, 10*time.Millisecond, "run again", func() (bool, error) {
+	err = rig.Poll(ctx, b.patience, 10*time.Millisecond, "run again", func() (bool, error) {
 		err := b.ledger.load()
 		for _, run := range b.ledger.runs[uint64(first)] {
 			if run.pid != victim {
@@ -222,7 +223,7 @@ func (b *bout) replaced(ctx context.Context) (bool, error) {
 	if err := b.one("noop"); err != nil {
 		return false, err
 	}
-	err := poll(ctx, b.patience, 2*time.Millisecond, "run", func() (bool, error) {
+	err := rig.Poll(ctx, b.patience, 2*time.Millisecond, "run", func() (bool, error) {
 		err := b.ledger.load()
 		return len(b.ledger.runs[uint64(index)]) > 0, err
 	})

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // uploaded is scenario 7: a file is stored as a blob and given to a job that reads all of it. Measured is by how much the peak of the
 // server's resident size exceeds its size before.
 func (b *bout) uploaded(ctx context.Context, server int) error {
-	before := resident(server)
+	before := rig.Resident(server)
 	if err := resetPeak(server); err != nil {
 		return err
 	}

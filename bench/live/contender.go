@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/headrace/headrace/bench/live/swarm"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 const (
@@ -110,14 +111,14 @@ func start(ctx context.Context, c *contender, env ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{contender: c, dir: dir, addr: freeAddr()}
+	s := &server{contender: c, dir: dir, addr: rig.FreeAddr()}
 	if s.door = s.addr; c.twoFold {
-		s.door = freeAddr()
+		s.door = rig.FreeAddr()
 	}
 	if s.argv, err = c.argv(dir, s.addr, s.door); err != nil {
 		return nil, err
 	}
-	s.env = append(env, "BENCH_PORT="+port(s.addr), "BENCH_SECRET="+secret, "NODE_ENV=production")
+	s.env = append(env, "BENCH_PORT="+rig.Port(s.addr), "BENCH_SECRET="+secret, "NODE_ENV=production")
 	return s, s.run(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/live/swarm"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 const (
@@ -257,5 +258,5 @@ func (c *crowd) close(ctx context.Context, s *server) error {
 	if err := c.until(ctx, time.Minute, "closed", func(m *member) bool { return m.closed }); err != nil {
 		return err
 	}
-	return poll(ctx, 30*time.Second, 20*time.Millisecond, "rid of its connections", func() (bool, error) { return files(s.pid()) < 200, nil })
+	return rig.Poll(ctx, 30*time.Second, 20*time.Millisecond, "rid of its connections", func() (bool, error) { return files(s.pid()) < 200, nil })
 }

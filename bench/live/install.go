@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // Folders of the checkout, absolute; set by main.
@@ -15,8 +16,8 @@ var buildDir, rivalsDir string
 // install puts the rivals, in the versions pinned in rivals/, below build/bench/live. What is there already is not installed again.
 func install(ctx context.Context) error {
 	wanted, have := filepath.Join(rivalsDir, "package.json"), filepath.Join(buildDir, "package.json")
-	if _, err := os.Stat(filepath.Join(buildDir, "node_modules/ws")); err != nil || stale(wanted, have) {
-		if err := duplicate(wanted, have); err != nil {
+	if _, err := os.Stat(filepath.Join(buildDir, "node_modules/ws")); err != nil || rig.Stale(wanted, have) {
+		if err := rig.Duplicate(wanted, have); err != nil {
 			return err
 		}
 		if err := do(ctx, buildDir, "npm", "install", "--no-audit", "--no-fund", "--silent"); err != nil {
@@ -24,7 +25,7 @@ func install(ctx context.Context) error {
 		}
 	}
 	for _, script := range []string{"ws.mjs", "socketio.mjs"} { // Node looks for packages beside the script
-		if err := duplicate(filepath.Join(rivalsDir, script), filepath.Join(buildDir, script)); err != nil {
+		if err := rig.Duplicate(filepath.Join(rivalsDir, script), filepath.Join(buildDir, script)); err != nil {
 			return err
 		}
 	}
@@ -38,19 +39,4 @@ func do(ctx context.Context, dir string, argv ...string) error {
 		return fmt.Errorf("%v: %w", argv, err)
 	}
 	return nil
-}
-
-// stale is whether two files differ or one is missing.
-func stale(wanted, have string) bool {
-	a, errA := os.ReadFile(wanted)
-	b, errB := os.ReadFile(have)
-	return errA != nil || errB != nil || !bytes.Equal(a, b)
-}
-
-func duplicate(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, text, 0o644)
 }

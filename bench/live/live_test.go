@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 func TestTheRatioIsOverOneWhereHeadraceIsBetter(t *testing.T) {
@@ -33,7 +35,7 @@ func TestTheRatioIsOverOneWhereHeadraceIsBetter(t *testing.T) {
 
 func TestDigits(t *testing.T) {
 	for want, v := range map[string]float64{"0": 0, "1.20": 1.2, "0.0123": 0.01234, "12,300": 12345, "-0.721": -0.7211, "-52.1": -52.06, "-1,230": -1234, "-123": -123} {
-		if got := digits(v); got != want {
+		if got := rig.Digits(v); got != want {
 			t.Errorf("%v is %q, not %q", v, got, want)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/live/swarm"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // scenarios are the names for -scenario, in the order of the table.
@@ -84,7 +85,7 @@ func measure(ctx context.Context, small bool, only, rivals string, connections i
 		}
 		b.connections, b.returning = connections, connections*3/2
 	}
-	text, started := b.method()+otherLoad(), time.Now()
+	text, started := b.method()+rig.OtherLoad(), time.Now()
 	for _, c := range all {
 		b.contenders = append(b.contenders, c.title)
 		text += fmt.Sprintf("- %s: %s\n", c.title, c.about)

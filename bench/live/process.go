@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // process is a server or a swarm that the benchmark started.
@@ -92,7 +94,7 @@ func (p *process) tail() string {
 
 // listening waits until something accepts connections at addr.
 func (p *process) listening(ctx context.Context, addr string) error {
-	err := poll(ctx, 30*time.Second, 5*time.Millisecond, "listening at "+addr, func() (bool, error) {
+	err := rig.Poll(ctx, 30*time.Second, 5*time.Millisecond, "listening at "+addr, func() (bool, error) {
 		if p.exited() {
 			return false, fmt.Errorf("%s ended:\n%s", p.name, p.tail())
 		}
@@ -106,26 +108,6 @@ func (p *process) listening(ctx context.Context, addr string) error {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	return nil
-}
-
-// poll calls ready until it is true, at most for limit.
-func poll(ctx context.Context, limit, every time.Duration, what string, ready func() (bool, error)) error {
-	deadline := time.Now().Add(limit)
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		if ok, err := ready(); ok || err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not %s after %v", what, limit)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // pass waits for d.
@@ -152,35 +134,8 @@ func cpu(pid int) time.Duration {
 	return time.Duration(ticks) * (time.Second / 100) // USER_HZ is 100 on every Linux that Go runs on
 }
 
-// resident is the resident size of a process in bytes.
-func resident(pid int) int { return field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:") }
-
 // files is how many files a process has open.
 func files(pid int) int {
 	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return len(entries)
 }
-
-// field reads a line "Name: 12 kB" of a file in /proc as bytes.
-func field(path, name string) int {
-	text, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == name {
-			kilobytes, _ := strconv.Atoi(words[1])
-			return kilobytes << 10
-		}
-	}
-	return 0
-}
-
-// freeAddr is a loopback address that nothing listens at.
-func freeAddr() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // no loopback: nothing here can work
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // figure is a row of the table: what was measured, and what is asked of headrace.
@@ -119,8 +121,8 @@ func (r *report) table() string {
 		}
 		ratio := "–"
 		if mine > 0 && best > 0 && !f.given {
-			if ratio = digits(best/mine) + "×"; f.higher {
-				ratio = digits(mine/best) + "×"
+			if ratio = rig.Digits(best/mine) + "×"; f.higher {
+				ratio = rig.Digits(mine/best) + "×"
 			}
 		}
 		rows = append(rows, append(row, ratio, cmp.Or(f.least, "–"), cmp.Or(f.aim, "–")))
@@ -139,26 +141,12 @@ func (r *report) table() string {
 func (r *report) cell(f *figure, contender string, median float64) string {
 	values := r.values[f][contender]
 	low, high := slices.Min(values), slices.Max(values)
-	text := digits(median)
+	text := rig.Digits(median)
 	if high-low > math.Abs(median)/10 {
-		text += fmt.Sprintf(" (%s…%s)", digits(low), digits(high))
+		text += fmt.Sprintf(" (%s…%s)", rig.Digits(low), rig.Digits(high))
 	}
 	if words := r.words[f][contender]; words != "" {
 		text += " " + words
-	}
-	return text
-}
-
-// digits writes three significant digits, and thousands with a comma.
-func digits(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	scale := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-2)
-	v = math.Round(v/scale) * scale
-	text := fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v)*(1+1e-9))))), v)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-' && !strings.Contains(text, "."); i -= 3 {
-		text = text[:i] + "," + text[i:]
 	}
 	return text
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/live/swarm"
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // sizes is how much each scenario does.
@@ -84,7 +85,7 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		return err
 	}
 	for _, l := range lots {
-		l.before = resident(l.pid())
+		l.before = rig.Resident(l.pid())
 		b.note(resting, l.title, kilo(l.before)/1024)
 		b.note(restingCPU, l.title, milli(cpu(l.pid())-l.cpu)/still.Seconds())
 		if _, err := l.crowd.connect(ctx, l.plan(usual, b.connections)); err != nil {
@@ -95,7 +96,7 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 		return err
 	}
 	for _, l := range lots {
-		b.note(early, l.title, kilo(resident(l.pid())-l.before)/float64(b.connections))
+		b.note(early, l.title, kilo(rig.Resident(l.pid())-l.before)/float64(b.connections))
 		l.cpu = cpu(l.pid())
 	}
 	if err := pass(ctx, b.idle); err != nil {
@@ -104,7 +105,7 @@ func (b *bench) parked(ctx context.Context, all []*contender) error {
 	for _, l := range lots {
 		used := cpu(l.pid()) - l.cpu
 		b.note(idleCPU, l.title, milli(used)/b.idle.Seconds()/(float64(b.connections)/1000))
-		b.note(memory, l.title, kilo(resident(l.pid())-l.before)/float64(b.connections))
+		b.note(memory, l.title, kilo(rig.Resident(l.pid())-l.before)/float64(b.connections))
 		p, err := l.publisher(usual, small)
 		if err != nil {
 			return err
