@@ -36,6 +36,10 @@ type Config struct {
 	Live *Live `yaml:"live"`
 	// What the public door does with a request, beside the routes that functions declare; the most specific match wins.
 	Routes []Route `yaml:"routes"`
+	// Services that routes pass requests to, by name.
+	Upstreams map[string]*Upstream `yaml:"upstreams"`
+	// Policies of routes, by name. The entry defaults holds for every route, for what neither it nor an entry that it names has.
+	Policies map[string]*Policy `yaml:"policies"`
 	// Logs of headrace itself.
 	Log Log `yaml:"log"`
 	// Export of traces.
@@ -63,9 +67,10 @@ func Default() *Config {
 			Listen: ":8080", MaxBody: GiB, MaxJSON: 8 * MiB, JSONDepth: 64, HeaderTimeout: 10 * time.Second,
 			IdleTimeout: 2 * time.Minute, FollowTTL: time.Hour,
 		},
-		Admin:  Admin{Listen: "127.0.0.1:8081", MaxBody: GiB},
-		Pools:  map[string]*Pool{},
-		Queues: map[string]*Queue{DefaultQueue: queue},
+		Admin:     Admin{Listen: "127.0.0.1:8081", MaxBody: GiB},
+		Pools:     map[string]*Pool{},
+		Queues:    map[string]*Queue{DefaultQueue: queue},
+		Upstreams: map[string]*Upstream{}, Policies: map[string]*Policy{},
 		Jobs: Jobs{
 			Memory: 256 * MiB, MaxJobsPerRequest: 10_000, Inline: 64 * KiB, Idempotency: 24 * time.Hour, CrashLimit: 3,
 			LogLines: 1000, LogBytes: 256 * KiB,

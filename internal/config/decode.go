@@ -124,14 +124,14 @@ func (l *layer) member(at, n ast.Node, v reflect.Value, path, name string) error
 	if i < 0 {
 		return unknown(l.at(at.GetToken()), path, name, list)
 	}
-	if section := v.Field(list[i].index); isEntry(section.Type()) {
+	if section := v.FieldByIndex(list[i].index); isEntry(section.Type()) {
 		enable(section)
 		l.places[join(path, name)] = l.at(at.GetToken())
 	}
 	if empty(n) {
 		return nil
 	}
-	return l.value(n, v.Field(list[i].index), list[i], join(path, name))
+	return l.value(n, v.FieldByIndex(list[i].index), list[i], join(path, name))
 }
 
 func (l *layer) value(n ast.Node, v reflect.Value, k key, path string) error {
@@ -209,6 +209,9 @@ func (l *layer) list(n ast.Node, v reflect.Value, k key, path string) error {
 			return invalid(l.at(sequence.GetToken()), at, "the element is empty").Hinting("write a value, or remove the -")
 		}
 		l.places[at] = l.of(element)
+		if d, ok := out.Index(i).Addr().Interface().(defaulter); ok {
+			d.defaults()
+		}
 		if err := l.value(element, out.Index(i), k, at); err != nil {
 			return err
 		}

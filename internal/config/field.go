@@ -24,30 +24,67 @@ type Field struct {
 // Fields lists all keys that hold a value, in the order of declaration.
 func Fields() []Field {
 	var list []Field
-	pool, queue := &Pool{}, &Queue{}
-	pool.defaults()
-	queue.defaults()
-	sample := *Default()
-	sample.Pools, sample.Queues = map[string]*Pool{"NAME": pool}, map[string]*Queue{"NAME": queue}
-	sample.Live = DefaultLive()
-	sample.Live.Channels, sample.Live.Namespaces = DefaultNamespace(), map[string]*Namespace{"NAME": DefaultNamespace()}
-	visit := func(path string, k key, v reflect.Value) {
-		f := Field{
-			Path: path, Env: environment(path), Type: typeName(k.typ), Secret: k.tag.Get("secret") != "",
-			Default: defaultText(v), Doc: k.doc(),
+	sample := reflect.ValueOf(Default()).Elem()
+	enableAll(sample)
+	fieldsOf(sample, "", true, &list)
+	return list
+}
+
+// enableAll makes every section that may be absent, and an entry NAME in every map of entries.
+func enableAll(section reflect.Value) {
+	for _, k := range keys(section.Type()) {
+		v := section.FieldByIndex(k.index)
+		switch {
+		case isSection(k.typ):
+			enableAll(v)
+		case isEntry(k.typ):
+			enable(v)
+			enableAll(v.Elem())
+		case k.typ.Kind() == reflect.Map && isEntry(k.typ.Elem()):
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(k.typ))
+			}
+			v.Clear()
+			enableAll(addEntry(v, "NAME").Elem())
+		}
+	}
+}
+
+// fieldsOf lists the keys of a section. Those of a policy are listed once, where it is an entry of its own.
+func fieldsOf(section reflect.Value, path string, settable bool, list *[]Field) {
+	for _, k := range keys(section.Type()) {
+		if policy := reflect.TypeFor[Policy](); k.parent == policy && section.Type() != policy {
+			continue
+		}
+		v, at := section.FieldByIndex(k.index), join(path, k.name)
+		switch {
+		case isSection(k.typ):
+			fieldsOf(v, at, settable, list)
+			continue
+		case isEntry(k.typ):
+			fieldsOf(v.Elem(), at, settable, list)
+			continue
+		case k.typ.Kind() == reflect.Map && isEntry(k.typ.Elem()):
+			fieldsOf(v.MapIndex(reflect.ValueOf("NAME")).Elem(), join(at, "NAME"), settable, list)
+			continue
+		}
+		f := Field{Path: at, Type: typeName(k.typ), Secret: k.tag.Get("secret") != "", Default: defaultText(v), Doc: k.doc()}
+		if settable {
+			f.Env = environment(at)
 		}
 		if enum := k.tag.Get("enum"); enum != "" {
 			f.Enum = strings.Split(enum, ",")
 		}
-		list = append(list, f)
+		*list = append(*list, f)
 		if k.typ.Kind() == reflect.Slice && isSection(k.typ.Elem()) {
-			for _, inner := range keys(k.typ.Elem()) {
-				list = append(list, Field{Path: path + "[]." + inner.name, Type: typeName(inner.typ), Doc: inner.doc()})
+			element := reflect.New(k.typ.Elem())
+			if d, ok := element.Interface().(defaulter); ok {
+				d.defaults()
 			}
+			enableAll(element.Elem())
+			fieldsOf(element.Elem(), at+"[]", false, list)
 		}
 	}
-	walk(reflect.ValueOf(&sample).Elem(), "", visit)
-	return list
 }
 
 func typeName(t reflect.Type) string {
@@ -88,7 +125,8 @@ func defaultText(v reflect.Value) string {
 
 // declarations are the sources of the structs: the comments of the fields are their documentation.
 //
-//go:embed config.go engine.go server.go pool.go queue.go jobs.go live.go route.go observe.go
+//go:embed access.go auth.go cache.go compress.go config.go engine.go jobs.go limit.go live.go merge.go observe.go openapi.go policy.go pool.go protect.go
+//go:embed queue.go route.go server.go tls.go upstream.go
 var declarations embed.FS
 
 // comments maps Type.Field, and Type alone, to its comment as one line.

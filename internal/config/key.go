@@ -8,7 +8,7 @@ import (
 
 // key is one field of a struct of this package, as its tags declare it.
 type key struct {
-	index  int
+	index  []int
 	field  string // Go name
 	name   string // YAML name
 	tag    reflect.StructTag
@@ -16,13 +16,18 @@ type key struct {
 	parent reflect.Type
 }
 
-// keys lists the fields of a struct type that have a YAML name, in the order of declaration.
+// keys lists the fields of a struct type that have a YAML name, in the order of declaration. Those of an embedded struct are its own.
 func keys(t reflect.Type) []key {
 	var list []key
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if name := f.Tag.Get("yaml"); name != "" {
-			list = append(list, key{index: i, field: f.Name, name: name, tag: f.Tag, typ: f.Type, parent: t})
+		if f.Anonymous {
+			for _, k := range keys(f.Type) {
+				k.index = append([]int{i}, k.index...)
+				list = append(list, k)
+			}
+		} else if name := f.Tag.Get("yaml"); name != "" {
+			list = append(list, key{index: []int{i}, field: f.Name, name: name, tag: f.Tag, typ: f.Type, parent: t})
 		}
 	}
 	return list
@@ -65,7 +70,7 @@ func environment(path string) string {
 // entries of maps by name.
 func walk(section reflect.Value, path string, visit func(path string, k key, v reflect.Value)) {
 	for _, k := range keys(section.Type()) {
-		v, at := section.Field(k.index), join(path, k.name)
+		v, at := section.FieldByIndex(k.index), join(path, k.name)
 		switch {
 		case isSection(k.typ):
 			walk(v, at, visit)

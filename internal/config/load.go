@@ -64,15 +64,23 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 // enableAbsent makes the sections that are absent, so that environment and flags can address their keys, and returns them by path.
 func (c *Config) enableAbsent() map[string]reflect.Value {
 	absent := map[string]reflect.Value{}
-	live := reflect.ValueOf(&c.Live).Elem()
-	if live.IsNil() {
-		enable(live)
-		absent["live"] = live
+	var visit func(section reflect.Value, path string)
+	visit = func(section reflect.Value, path string) {
+		for _, k := range keys(section.Type()) {
+			v, at := section.FieldByIndex(k.index), join(path, k.name)
+			switch {
+			case isSection(k.typ):
+				visit(v, at)
+			case isEntry(k.typ):
+				if v.IsNil() {
+					enable(v)
+					absent[at] = v
+				}
+				visit(v.Elem(), at)
+			}
+		}
 	}
-	if channels := reflect.ValueOf(&c.Live.Channels).Elem(); channels.IsNil() {
-		enable(channels)
-		absent["live.channels"] = channels
-	}
+	visit(reflect.ValueOf(c).Elem(), "")
 	return absent
 }
 
@@ -154,7 +162,7 @@ func (c *Config) settable() map[string]target {
 	root := reflect.ValueOf(c).Elem()
 	walk(root, "", func(path string, k key, v reflect.Value) { out[path] = target{path, k, v} })
 	for _, k := range keys(root.Type()) {
-		if short, ok := root.Field(k.index).Interface().(shorthand); ok {
+		if short, ok := root.FieldByIndex(k.index).Interface().(shorthand); ok {
 			out[k.name] = out[join(k.name, short.scalar())]
 		}
 	}

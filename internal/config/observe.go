@@ -6,6 +6,8 @@ type Log struct {
 	Level string `yaml:"level" enum:"debug,info,warn,error"`
 	// Form of the lines; auto is text on a terminal and json otherwise.
 	Format string `yaml:"format" enum:"auto,json,text"`
+	// Access log of all routes; absent is none.
+	Access *Access `yaml:"access"`
 }
 
 // Trace is where spans go.

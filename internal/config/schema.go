@@ -35,7 +35,7 @@ func sectionSchema(t reflect.Type, defaults reflect.Value) schema {
 	for _, k := range keys(t) {
 		var value reflect.Value
 		if defaults.IsValid() {
-			value = defaults.Field(k.index)
+			value = defaults.FieldByIndex(k.index)
 		}
 		property := valueSchema(k, k.typ, value)
 		property["description"] = k.doc()
@@ -63,7 +63,12 @@ func valueSchema(k key, t reflect.Type, value reflect.Value) schema {
 		entry.Interface().(defaulter).defaults()
 		return sectionSchema(t.Elem(), entry.Elem())
 	case t.Kind() == reflect.Slice:
-		return schema{"type": []string{"array", "null"}, "items": valueSchema(k, t.Elem(), reflect.Value{})}
+		element := reflect.Value{}
+		if d, ok := reflect.New(t.Elem()).Interface().(defaulter); ok {
+			d.defaults()
+			element = reflect.ValueOf(d).Elem()
+		}
+		return schema{"type": []string{"array", "null"}, "items": valueSchema(k, t.Elem(), element)}
 	case t.Kind() == reflect.Map:
 		s := schema{"type": []string{"object", "null"}, "additionalProperties": valueSchema(k, t.Elem(), reflect.Value{})}
 		if isEntry(t.Elem()) {

@@ -20,6 +20,10 @@ type Server struct {
 	MaxConnections int `yaml:"max_connections" min:"0"`
 	// How long the follow link of a 202 answer is valid.
 	FollowTTL time.Duration `yaml:"follow_ttl" min:"1s"`
+	// Addresses of proxies before headrace whose X-Forwarded-For and X-Forwarded-Proto are believed, as in 10.0.0.0/8.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// The door with TLS; absent is none.
+	TLS *TLS `yaml:"tls"`
 }
 
 // Admin is the door for operators.

@@ -30,7 +30,7 @@ func (s *shower) section(v reflect.Value, path, indent string) {
 		if path == "" && k.name == "app" {
 			continue // shown as pools.default.app
 		}
-		s.value(v.Field(k.index), k, join(path, k.name), indent, k.name+":")
+		s.value(v.FieldByIndex(k.index), k, join(path, k.name), indent, k.name+":")
 	}
 }
 
@@ -69,13 +69,18 @@ func (s *shower) value(v reflect.Value, k key, path, indent, label string) {
 
 // element writes one mapping of a list, without the keys that are not set.
 func (s *shower) element(v reflect.Value, path, indent string) {
-	lead := "- "
+	var body shower
+	body.config, body.origin = s.config, s.origin
 	for _, k := range keys(v.Type()) {
-		if field := v.Field(k.index); !field.IsZero() {
-			s.value(field, k, join(path, k.name), indent+lead, k.name+":")
-			lead = "  "
+		if field := v.FieldByIndex(k.index); !field.IsZero() {
+			body.value(field, k, join(path, k.name), indent+"  ", k.name+":")
 		}
 	}
+	if body.out.Len() == 0 {
+		s.line(indent+"- {}", path)
+		return
+	}
+	s.out.WriteString(indent + "- " + body.out.String()[len(indent)+2:])
 }
 
 func (s *shower) line(text, path string) {

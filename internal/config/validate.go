@@ -1,11 +1,9 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +12,7 @@ import (
 
 // validate checks what one key alone cannot tell; the bounds of single keys are checked where they are read.
 func (c *Config) validate() error {
-	checks := []func() error{c.validateEngine, c.validateDoors, c.validatePools, c.validateQueues, c.validateRoutes, c.validateLive, c.validateTrace}
+	checks := []func() error{c.validateEngine, c.validateDoors, c.validatePools, c.validateQueues, c.validateUpstreams, c.validatePolicies, c.validateRoutes, c.validateLive, c.validateTrace}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return err
@@ -112,66 +110,6 @@ func (c *Config) validateQueues() error {
 		}
 	}
 	return nil
-}
-
-var methodPattern = regexp.MustCompile(`^[A-Z]+$`)
-
-func (c *Config) validateRoutes() error {
-	taken := map[string]int{}
-	for i, r := range c.Routes {
-		at := fmt.Sprintf("routes[%d]", i)
-		if err := c.validateMatch(at, r.Match); err != nil {
-			return err
-		}
-		actions := 0
-		for _, action := range []string{r.Job, r.Call, r.Static} {
-			if action != "" {
-				actions++
-			}
-		}
-		if actions != 1 {
-			return c.invalid(at, "it has %d actions", actions).Hinting("give the route exactly one of job, call and static")
-		}
-		if r.Static != "" && !strings.HasSuffix(r.Match, "/*") {
-			return c.invalid(at+".match", "a static route serves all that is below a path").Hinting("write %s/*", strings.TrimSuffix(r.Match, "/"))
-		}
-		for _, method := range r.Verbs() {
-			if !methodPattern.MatchString(method) {
-				return c.invalid(at+".methods", "%q is not an HTTP method", method).Hinting("write %s", strings.ToUpper(method))
-			}
-			if r.Static != "" && method != "GET" && method != "HEAD" {
-				return c.invalid(at+".methods", "a static route answers GET and HEAD, not %s", method).Hinting("remove %s", method)
-			}
-			if first, ok := taken[method+" "+r.Match]; ok {
-				return c.invalid(at+".match", "routes[%d] has %s %s already", first, method, r.Match).Hinting("remove one of the two")
-			}
-			taken[method+" "+r.Match] = i
-		}
-	}
-	return nil
-}
-
-func (c *Config) validateMatch(at, match string) error {
-	exact := strings.TrimSuffix(match, "/*")
-	switch {
-	case match == "":
-		return c.invalid(at, "it has no match").Hinting("set match to a path, as in /reports or /files/*")
-	case match[0] != '/', strings.Contains(match, "//"), strings.ContainsAny(exact, "*?# %\\"),
-		slices.Contains(strings.Split(match, "/"), ".."), slices.Contains(strings.Split(match, "/"), "."):
-		return c.invalid(at+".match", "%q is not a path", match).Hinting("begin with / and use * only as a last /*")
-	}
-	return nil
-}
-
-// Verbs are the HTTP methods that the route answers.
-func (r *Route) Verbs() []string {
-	switch {
-	case len(r.Methods) > 0:
-		return r.Methods
-	case r.Static != "":
-		return []string{"GET", "HEAD"}
-	}
-	return []string{"POST"}
 }
 
 func (c *Config) validateTrace() error {

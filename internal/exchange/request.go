@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 
@@ -10,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -19,10 +21,16 @@ type Request struct {
 	*fasthttp.RequestCtx
 	Route    any                 // what Admit found for Serve
 	Function *functions.Function // likewise; nil if the route leads to none
-	Params   [8][]byte           // values of the route's parameters, in their order
+	Params   [8][]byte           // values of the route's parameters, in their order; that of /* is the last
+	Identity *identity.Identity  // who asks; nil if nobody said so
+	Standard *Standard           // nil on the door for HTTP/1
 
 	server *Server
 	span   trace.Span // nil unless spans are recorded
+	client netip.Addr
+	id     string
+	answer *answer
+	done   []func(Outcome)
 }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
@@ -37,7 +45,7 @@ func (r *Request) release() {
 	if r.span != nil {
 		r.span.End()
 	}
-	*r = Request{}
+	*r = Request{done: r.done[:0]}
 	requests.Put(r)
 }
 

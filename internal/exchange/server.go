@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,10 @@ type Options struct {
 	Admit func(*Request) error
 	// Serve answers. Its error is the answer instead.
 	Serve func(*Request) error
+	// Finish may change the answer before it is written; nil leaves it.
+	Finish func(*Request)
+	// Trusted are the addresses of proxies whose word about the client is believed.
+	Trusted []netip.Prefix
 }
 
 // Server is a door.
@@ -134,34 +139,78 @@ func headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return fasthttp.RequestConfig{}
 }
 
-// expect answers Expect: 100-continue.
+// admitted is the key of the request in its context, between Expect: 100-continue and the body.
+const admitted = "headrace.admitted"
+
+// expect answers Expect: 100-continue. What was admitted is not asked again when the body is there.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	r := acquire(ctx, s)
-	defer r.release()
 	if err := s.options.Admit(r); err != nil {
-		r.Problem(err)
+		s.conclude(r, err)
 		return ctx.Response.StatusCode()
 	}
+	ctx.SetUserValue(admitted, &pending{r})
 	return fasthttp.StatusContinue
 }
 
+// pending is a request whose body is waited for. It is closed if the body does not come.
+type pending struct{ request *Request }
+
+// Close implements io.Closer.
+func (p *pending) Close() error {
+	if p.request != nil {
+		p.request.end()
+		p.request.release()
+		p.request = nil
+	}
+	return nil
+}
+
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	r := acquire(ctx, s)
+	var r *Request
+	p, before := ctx.UserValue(admitted).(*pending)
+	if before {
+		r, p.request = p.request, nil
+	} else {
+		r = acquire(ctx, s)
+	}
+	var err error
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			s.options.Log.Error("panic", "plane", s.options.Plane, "path", string(ctx.Path()), "panic", panicked, "stack", string(debug.Stack()))
-			r.Problem(problem.New("HR7004", "the request ended in a panic"))
+			err = problem.New("HR7004", "the request ended in a panic")
 		}
-		s.Metrics.observe(ctx)
-		r.release()
+		s.conclude(r, err)
 	}()
-	err := s.options.Admit(r)
+	if !before {
+		err = s.options.Admit(r)
+	}
 	if err == nil {
 		err = s.options.Serve(r)
 	}
-	if err != nil {
+}
+
+// conclude makes the answer complete and lets go of the request.
+func (s *Server) conclude(r *Request, err error) {
+	if err != nil && err != Answered {
 		r.Problem(err)
 	}
+	if s.options.Finish != nil {
+		s.finish(r)
+	}
+	s.Metrics.observe(r.RequestCtx)
+	r.end()
+	r.release()
+}
+
+func (s *Server) finish(r *Request) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.options.Log.Error("panic", "plane", s.options.Plane, "path", string(r.Path()), "panic", panicked, "stack", string(debug.Stack()))
+			r.Problem(problem.New("HR7004", "the answer ended in a panic"))
+		}
+	}()
+	s.options.Finish(r)
 }
 
 // broken answers a request that could not be read.

@@ -1,0 +1,71 @@
+package config
+
+import "reflect"
+
+// DefaultPolicy is the name of the entry of Policies that holds for every route, those of functions included.
+const DefaultPolicy = "defaults"
+
+// Policy is what stands around the action of a route. What is absent costs nothing.
+type Policy struct {
+	// Addresses that may ask, as in 10.0.0.0/8; empty is all.
+	Allow []string `yaml:"allow"`
+	// Addresses that may not ask; it is looked at before allow.
+	Deny []string `yaml:"deny"`
+	// Who may ask, and how it is known; absent is anybody.
+	Auth *Auth `yaml:"auth"`
+	// Pages of other hosts that may ask.
+	CORS *CORS `yaml:"cors"`
+	// Refuse requests with cookies that change something and come from pages of other hosts.
+	CSRF *CSRF `yaml:"csrf"`
+	// Rates of requests.
+	Limits []Limit `yaml:"limits"`
+	// Requests of the route that may be under way at a time; more are answered with 503. 0 is no limit.
+	MaxConcurrent int `yaml:"max_concurrent" min:"0"`
+	// Largest request body of the route; 0B is server.max_body.
+	MaxBody Size `yaml:"max_body"`
+	// Requests and answers are held against an OpenAPI document.
+	OpenAPI *OpenAPI `yaml:"openapi"`
+	// Keep answers for the next request.
+	Cache *Cache `yaml:"cache"`
+	// Compress answers.
+	Compress *Compress `yaml:"compress"`
+	// Changes of the headers and the query.
+	Edit *Edit `yaml:"edit"`
+	// Headers that tell browsers to be careful.
+	Secure *Secure `yaml:"secure"`
+	// Access log of the route; absent is log.access.
+	Access *Access `yaml:"access"`
+}
+
+// Over returns the policy whose keys come first from p and then from under, in this order.
+func (p Policy) Over(under ...*Policy) Policy {
+	v := reflect.ValueOf(&p).Elem()
+	for _, u := range under {
+		w := reflect.ValueOf(u).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				v.Field(i).Set(w.Field(i))
+			}
+		}
+	}
+	return p
+}
+
+func (p *Policy) defaults() { *p = Policy{} }
+
+// PolicyOf is the policy of a route with those that it names and the default. Names that are not there are ignored; the check of the
+// configuration refuses them.
+func (c *Config) PolicyOf(r *Route) Policy { return r.Over(c.named(r.Policies)...) }
+
+// PolicyNamed is the policy of a route of a function, which may name an entry.
+func (c *Config) PolicyNamed(names ...string) Policy { return Policy{}.Over(c.named(names)...) }
+
+func (c *Config) named(names []string) []*Policy {
+	var list []*Policy
+	for _, name := range append(names[:len(names):len(names)], DefaultPolicy) {
+		if p := c.Policies[name]; p != nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+func (c *Config) validatePolicies() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		if err := c.validatePolicy("policies."+name, c.Policies[name]); err != nil {
+			return err
+		}
+	}
+	return c.validatePrefixes("server.trusted_proxies", c.Server.TrustedProxies)
+}
+
+// validatePolicy checks what stands around the action of a route.
+func (c *Config) validatePolicy(at string, p *Policy) error {
+	if err := c.validatePrefixes(at+".allow", p.Allow); err != nil {
+		return err
+	}
+	if err := c.validatePrefixes(at+".deny", p.Deny); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (c *Config) validatePrefixes(at string, list []string) error {
+	for i, text := range list {
+		if _, err := ParsePrefix(text); err != nil {
+			return c.invalid(fmt.Sprintf("%s[%d]", at, i), "%q is not a range of addresses", text).Hinting("write 10.0.0.0/8, 2001:db8::/32 or a single address")
+		}
+	}
+	return nil
+}
+
+// ParsePrefix reads a range of addresses such as 10.0.0.0/8, or a single address.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a.Prefix(a.BitLen())
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
+}
