@@ -21,7 +21,8 @@ var engineConditions = map[string]*observe.Condition{"commit": engineDown, "disk
 func (a *App) openDoors(ctx context.Context) error {
 	a.control = control.New(control.Deps{Config: a.config, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Pools: a.pools.list, Live: a.live,
 		Metrics: a.registry, Health: a.health, Traces: a.traces, Log: a.log})
-	a.registry.MustRegister(a.control.Traffic, a.edge.Traffic)
+	a.registry.MustRegister(a.control.Traffic)
+	a.registry.MustRegister(a.edge.Collectors()...)
 	if err := a.control.Start(ctx); err != nil {
 		return err
 	}

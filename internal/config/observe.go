@@ -8,6 +8,8 @@ type Log struct {
 	Format string `yaml:"format" enum:"auto,json,text"`
 	// Access log of all routes; absent is none.
 	Access *Access `yaml:"access"`
+	// File that the access log is appended to, opened again on reload; empty is beside the other logs.
+	AccessFile string `yaml:"access_file" path:"true"`
 }
 
 // Trace is where spans go.

@@ -54,7 +54,7 @@ func (s *Server) addRoutes() {
 	add("GET", "/healthz", s.alive, nil)
 	add("GET", "/readyz", s.ready, nil)
 	for _, probe := range []string{"/healthz", "/readyz"} { // a probe has no token
-		if e, _, err := s.routes.Find([]byte("GET"), []byte(probe), &[8][]byte{}); err == nil {
+		if e, _, err := s.routes.Find([]byte("GET"), []byte(probe), &[8][]byte{}, nil); err == nil {
 			e.open = true
 		}
 	}

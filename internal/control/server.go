@@ -106,7 +106,7 @@ func (s *Server) Stop(ctx context.Context) error { return s.door.Stop(ctx) }
 
 // admit finds the endpoint, checks the token, and asks the endpoint.
 func (s *Server) admit(r *exchange.Request) error {
-	e, allow, err := s.routes.Find(r.Method(), r.Path(), &r.Params)
+	e, allow, err := s.routes.Find(r.Method(), r.Path(), &r.Params, nil)
 	if err != nil {
 		if allow != "" {
 			r.Response.Header.Set("Allow", allow)

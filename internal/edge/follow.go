@@ -13,7 +13,7 @@ import (
 )
 
 // addFollow adds the pages of a job. All need the token of the answer that accepted it.
-func (s *Server) addFollow(add func(method, pattern string, r *route)) {
+func (s *Server) addFollow(add func(method, pattern, target string, serve exchange.Handler)) {
 	for _, page := range []struct {
 		method, pattern string
 		serve           func(*exchange.Request, jobs.ID) error
@@ -24,16 +24,12 @@ func (s *Server) addFollow(add func(method, pattern string, r *route)) {
 		{"GET", "/jobs/{id}/files/{digest}", s.file},
 		{"POST", "/jobs/{id}/cancel", s.cancel},
 	} {
-		add(page.method, page.pattern, &route{
-			place: "headrace itself",
-			admit: func(r *exchange.Request) error { _, err := s.follower(r); return err },
-			serve: func(r *exchange.Request) error {
-				id, err := s.follower(r)
-				if err != nil {
-					return err
-				}
-				return page.serve(r, id)
-			},
+		add(page.method, page.pattern, "job", func(r *exchange.Request) error {
+			id, err := s.follower(r)
+			if err != nil {
+				return err
+			}
+			return page.serve(r, id)
 		})
 	}
 }

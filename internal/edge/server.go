@@ -4,13 +4,18 @@ package edge
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/edge/access"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
@@ -19,7 +24,7 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// Deps are the parts that routes lead to. All but Traces are required.
+// Deps are the parts that routes lead to. All but Traces, Gateway and Access are required.
 type Deps struct {
 	Config    *config.Config
 	Engine    *engine.Engine
@@ -28,6 +33,8 @@ type Deps struct {
 	Health    *observe.Health
 	Traces    *observe.Traces
 	Log       *slog.Logger
+	Gateway   Gateway   // nil serves functions and files alone
+	Access    io.Writer // takes the access log unless it has a file; nil drops it
 }
 
 // Live answers the requests of live connections: those below the prefix that it has now.
@@ -49,8 +56,14 @@ type Server struct {
 	key     followKey
 	folders map[string]*folder // of static routes, by path
 
-	building sync.Mutex     // held while the table is built
-	declared *config.Config // whose routes are served; guarded by building
+	access    *access.Log
+	unmatched *traffic // of requests that no route has
+
+	building   sync.Mutex          // held while the table is built; it guards what follows
+	declared   *config.Config      // whose routes are served
+	plan       Plan                // of the gateway for declared; nil before Start
+	traffics   map[string]*traffic // by title
+	accessFile *os.File            // of the access log; nil without one
 }
 
 var badRoute = &observe.Condition{Code: "edge-bad-route", Severity: observe.Warning, Title: "a route is not served"}
@@ -58,11 +71,15 @@ var badRoute = &observe.Condition{Code: "edge-bad-route", Severity: observe.Warn
 // New makes the server; Start lets it listen. It follows the changes of the registry, so it must be made before functions change at the
 // same time.
 func New(d Deps) *Server {
-	s := &Server{Deps: d, folders: map[string]*folder{}, declared: d.Config}
+	s := &Server{Deps: d, folders: map[string]*folder{}, declared: d.Config, traffics: map[string]*traffic{}, unmatched: newTraffic("none")}
+	if s.Access == nil {
+		s.Access = io.Discard
+	}
+	s.access = access.New(s.Access, d.Log)
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
 	s.door = exchange.NewServer(exchange.Options{
 		Plane: "edge", Listen: d.Config.Server.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
-		MaxConnections: d.Config.Server.MaxConnections, Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve,
+		MaxConnections: d.Config.Server.MaxConnections, Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: proxies(d.Config),
 	})
 	s.Traffic = s.door.Metrics
 	s.table.Store(&table{})
@@ -85,36 +102,87 @@ func (s *Server) Start(context.Context) (err error) {
 	return s.door.Start()
 }
 
-// Configure serves the routes of another configuration; its other keys are not looked at. Requests that are under way keep the route they
-// began with. With an error, HR9003, nothing changes.
+// proxies are the addresses of proxies that are believed.
+func proxies(c *config.Config) []netip.Prefix {
+	var list []netip.Prefix
+	for _, text := range c.Server.TrustedProxies {
+		if p, err := config.ParsePrefix(text); err == nil { // the configuration is checked
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// Collectors are the figures of routes, and of the access log.
+func (s *Server) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{s.Traffic, routesTraffic{s}, s.access.Dropped}
+}
+
+// Configure serves the routes of another configuration; of its other keys policies, upstreams and log.access are looked at. Requests that
+// are under way keep the route they began with. With an error, HR9003, nothing changes.
 func (s *Server) Configure(c *config.Config) error {
 	s.building.Lock()
 	defer s.building.Unlock()
-	before := s.declared
-	s.declared = c
-	err := s.openFolders()
-	if err == nil {
-		t, problems := s.build()
-		if len(problems) == 0 {
-			s.table.Store(t)
-			s.Health.Clear(badRoute, "")
-			return nil
-		}
-		err = problems[0]
+	if err := s.openFolders(c); err != nil {
+		return err
 	}
-	s.declared = before
-	return err
+	var plan Plan
+	if s.Gateway != nil {
+		var err error
+		if plan, err = s.Gateway.Prepare(context.Background(), c); err != nil {
+			return err
+		}
+	}
+	t, problems := s.build(c, plan)
+	if len(problems) > 0 {
+		if plan != nil {
+			plan.Discard()
+		}
+		return problems[0]
+	}
+	if err := s.openAccess(c); err != nil {
+		if plan != nil {
+			plan.Discard()
+		}
+		return err
+	}
+	s.declared, s.plan = c, plan
+	s.table.Store(t)
+	if plan != nil {
+		plan.Commit()
+	}
+	s.Health.Clear(badRoute, "")
+	return nil
+}
+
+// openAccess opens the file of the access log again, so that one that was moved away is let go of.
+func (s *Server) openAccess(c *config.Config) error {
+	var file *os.File
+	out := s.Access
+	if name := c.Log.AccessFile; name != "" {
+		var err error
+		if file, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err != nil {
+			return problem.New("HR9003", "access log: %w", err).At("log.access_file").Hinting("name a file that can be written")
+		}
+		out = file
+	}
+	s.access.SetOutput(out)
+	if s.accessFile != nil {
+		_ = s.accessFile.Close()
+	}
+	s.accessFile = file
+	return nil
 }
 
 // openFolders opens the folders of static routes. Those of former routes stay open until Stop, since answers may be read from them.
-func (s *Server) openFolders() error {
-	for i, r := range s.declared.Routes {
+func (s *Server) openFolders(c *config.Config) error {
+	for i, r := range c.Routes {
 		if r.Static == "" || s.folders[r.Static] != nil {
 			continue
 		}
 		root, err := os.OpenRoot(r.Static)
 		if err != nil {
-			return problem.New("HR9003", "folder of a static route: %w", err).At(s.place(i)).Hinting("make the folder, or correct routes[%d].static", i)
+			return problem.New("HR9003", "folder of a static route: %w", err).At(s.place(c, i)).Hinting("make the folder, or correct routes[%d].static", i)
 		}
 		s.folders[r.Static] = newFolder(root)
 	}
@@ -130,6 +198,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	for _, f := range s.folders {
 		_ = f.root.Close()
 	}
+	s.access.Close()
 	return err
 }
 
@@ -138,7 +207,7 @@ func (s *Server) Stop(ctx context.Context) error {
 func (s *Server) rebuild() {
 	s.building.Lock()
 	defer s.building.Unlock()
-	t, problems := s.build()
+	t, problems := s.build(s.declared, s.plan)
 	s.table.Store(t)
 	if len(problems) == 0 {
 		s.Health.Clear(badRoute, "")
@@ -149,18 +218,3 @@ func (s *Server) rebuild() {
 	}
 	s.Health.Raise(badRoute, "", "%s", problems[0].What)
 }
-
-// admit finds the route and asks it, before the body is there.
-func (s *Server) admit(r *exchange.Request) error {
-	found, allow, err := s.table.Load().routes.Find(r.Method(), r.Path(), &r.Params)
-	if err != nil {
-		if allow != "" {
-			r.Response.Header.Set("Allow", allow)
-		}
-		return err
-	}
-	r.Route = found
-	return found.admit(r)
-}
-
-func (s *Server) serve(r *exchange.Request) error { return r.Route.(*route).serve(r) }

@@ -1,9 +1,12 @@
 package edge
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/edge/match"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
@@ -11,121 +14,226 @@ import (
 
 // table is a compiled set of routes; it is replaced, never changed.
 type table struct {
-	routes exchange.Routes[*route]
+	routes     match.Table[*route]
+	preflights bool // some route answers those of CORS
 }
 
-// route is one way into headrace.
-type route struct {
-	place string // where it was declared
-	admit func(*exchange.Request) error
-	serve func(*exchange.Request) error
+// builder makes a table for a configuration and its plan.
+type builder struct {
+	*Server
+	config   *config.Config
+	plan     Plan
+	table    *table
+	problems []*problem.Error
 }
 
-// build compiles the routes. Those of the configuration come first, then those of the functions in order of their names; one that takes
-// the requests of another is a problem that names both places, and is left out.
-func (s *Server) build() (*table, []*problem.Error) {
-	t := &table{}
-	var problems []*problem.Error
-	add := func(method, pattern string, r *route) {
-		other, err := t.routes.Add(method, pattern, r)
-		switch {
-		case err == nil:
-		case other != nil:
-			problems = append(problems, problem.New("HR9003", "route %s %s is declared at %s and at %s", method, pattern, other.place, r.place).
-				At(r.place).Hinting("change one of the two"))
-		default:
-			problems = append(problems, problem.New("HR9003", "route %s %s: %w", method, pattern, err).At(r.place).
-				Hinting("write a path such as /reports/{id}, or /files/* for all that is below"))
-		}
-	}
-	s.addFollow(add)
-	if s.live != nil {
-		r := &route{place: "live", admit: func(*exchange.Request) error { return nil }, serve: s.live.Serve}
-		for _, method := range []string{"GET", "POST", "OPTIONS"} {
-			add(method, s.live.Prefix()+"/*", r)
-		}
-	}
-	for i := range s.declared.Routes {
-		c := &s.declared.Routes[i]
-		r := &route{place: s.place(i)}
-		name := c.Job + c.Call
-		switch fn := s.Functions.Find(name); {
-		case c.Static != "":
-			f := s.folders[c.Static]
-			if f == nil { // functions changed before Start
-				continue
-			}
-			prefix := len(strings.TrimSuffix(c.Match, "*"))
-			r.admit = func(*exchange.Request) error { return nil }
-			r.serve = func(r *exchange.Request) error { return f.serve(r, prefix) }
-		case fn == nil: // of an app that is broken right now
-			r.admit = func(*exchange.Request) error { _, err := s.Functions.Get(name); return err }
-		case (c.Job != "") == (fn.Kind == functions.Call), c.Call != "" && fn.Kind == functions.Job:
-			problems = append(problems, problem.New("HR9003", "%s is a %s", name, fn.Kind).At(r.place).Hinting("write %s: %s", fn.Kind, name))
-			continue
-		default:
-			if err := s.bind(r, fn, c.Match, c.Job != ""); err != nil {
-				problems = append(problems, problem.From(err))
-				continue
-			}
-		}
-		for _, method := range c.Verbs() {
-			if method != "HEAD" {
-				add(method, c.Match, r)
-			}
-		}
+// build compiles the routes. Those of headrace itself come first, then those of the configuration, then those of the functions in order of
+// their names; one that takes the requests of another is a problem that names both places, and is left out.
+func (s *Server) build(c *config.Config, plan Plan) (*table, []*problem.Error) {
+	b := &builder{Server: s, config: c, plan: plan, table: &table{}}
+	b.own()
+	for i := range c.Routes {
+		b.declared(&c.Routes[i], s.place(c, i))
 	}
 	for _, fn := range s.Functions.All() {
-		if fn.Options.Route == "" {
-			continue
+		if fn.Options.Route != "" {
+			b.function(fn)
 		}
-		r := &route{place: fmt.Sprintf("function %s of pool %s", fn.Name, fn.Pool.Name())}
-		method, pattern, ok := strings.Cut(strings.TrimSpace(fn.Options.Route), " ")
-		if !ok {
-			method, pattern = "POST", method
-		}
-		err := s.bind(r, fn, strings.TrimSpace(pattern), fn.Kind == functions.Job)
-		if err != nil {
-			problems = append(problems, problem.From(err))
-			continue
-		}
-		add(strings.ToUpper(method), strings.TrimSpace(pattern), r)
 	}
-	return t, problems
+	return b.table, b.problems
+}
+
+// own are the routes of headrace itself: the pages of jobs and the live plane. They know their clients by tokens of their own.
+func (b *builder) own() {
+	policy := b.config.PolicyNamed()
+	policy.Auth = nil
+	add := func(method, pattern, target string, serve exchange.Handler) {
+		r := &route{place: "headrace", title: target, action: "own", target: target, rule: match.Rule{Methods: strings.Split(method, ","), Path: pattern}}
+		b.add(r, &policy, exchange.Policy{}, serve)
+	}
+	b.addFollow(add)
+	if b.live != nil {
+		add("GET,POST,OPTIONS", b.live.Prefix()+"/*", "live", b.live.Serve)
+	}
+}
+
+// declared adds a route of the configuration.
+func (b *builder) declared(c *config.Route, place string) {
+	r := &route{place: place, title: c.Title(), rule: match.Rule{Methods: methods(c), Hosts: c.Hosts, Path: c.Match, Header: c.Header, Query: c.Query}}
+	r.action = c.Actions()[0]
+	policy := b.config.PolicyOf(c)
+	last := exchange.Policy{}
+	var serve exchange.Handler
+	switch r.action {
+	case "static":
+		r.target = c.Static
+		f := b.folders[c.Static]
+		if f == nil { // functions changed before Start
+			return
+		}
+		prefix := len(strings.TrimSuffix(c.Match, "*"))
+		serve = func(r *exchange.Request) error { return f.serve(r, prefix) }
+	case "job", "call":
+		r.target = c.Job + c.Call
+		fn := b.Functions.Find(r.target)
+		switch {
+		case fn == nil: // of an app that is broken right now
+			last.Admit = func(*exchange.Request) error { _, err := b.Functions.Get(r.target); return err }
+		case (c.Job != "") == (fn.Kind == functions.Call), c.Call != "" && fn.Kind == functions.Job:
+			b.refuse(problem.New("HR9003", "%s is a %s", r.target, fn.Kind).At(place).Hinting("write %s: %s", fn.Kind, r.target))
+			return
+		default:
+			var err error
+			if last.Admit, serve, err = b.bind(r, fn, c.Job != ""); err != nil {
+				b.refuse(problem.From(err))
+				return
+			}
+		}
+	default:
+		r.target = target(c)
+		if b.plan == nil { // functions changed before Start
+			return
+		}
+		var err error
+		if serve, err = b.plan.Handler(c); err != nil {
+			b.refuse(at(err, place))
+			return
+		}
+	}
+	b.add(r, &policy, last, serve)
+}
+
+// target is where a route of the gateway leads, for people.
+func target(c *config.Route) string {
+	switch {
+	case c.Merge != nil:
+		return fmt.Sprintf("%d parts", len(c.Merge.Parts))
+	case c.Respond != nil:
+		return fmt.Sprint(c.Respond.Status)
+	}
+	var shares []string
+	for _, s := range c.Split {
+		shares = append(shares, fmt.Sprintf("%s %d", s.Upstream, s.Weight))
+	}
+	return c.Proxy + c.Redirect + strings.Join(shares, ", ")
+}
+
+// methods are those of the rule; that HEAD is answered by GET is the table's matter.
+func methods(c *config.Route) []string {
+	var list []string
+	for _, method := range c.Verbs() {
+		if method == "HEAD" && c.Static != "" {
+			continue
+		}
+		list = append(list, method)
+	}
+	return list
+}
+
+// function adds the route that a function declares.
+func (b *builder) function(fn *functions.Function) {
+	method, pattern, ok := strings.Cut(strings.TrimSpace(fn.Options.Route), " ")
+	if !ok {
+		method, pattern = "POST", method
+	}
+	r := &route{place: fmt.Sprintf("function %s of pool %s", fn.Name, fn.Pool.Name()), title: fn.Name, action: fn.Kind, target: fn.Name,
+		rule: match.Rule{Methods: []string{strings.ToUpper(method)}, Path: strings.TrimSpace(pattern)}}
+	for _, name := range fn.Options.Policies {
+		if b.config.Policies[name] == nil {
+			b.refuse(problem.New("HR9003", "%s names the policy %s, which is not there", fn.Name, name).At(r.place).Hinting("add it below policies in the configuration"))
+			return
+		}
+	}
+	policy := b.config.PolicyNamed(fn.Options.Policies...)
+	admit, serve, err := b.bind(r, fn, fn.Kind == functions.Job)
+	if err != nil {
+		b.refuse(problem.From(err))
+		return
+	}
+	b.add(r, &policy, exchange.Policy{Admit: admit}, serve)
+}
+
+// add completes a route and puts it into the table.
+func (b *builder) add(r *route, p *config.Policy, last exchange.Policy, serve exchange.Handler) {
+	var list []exchange.Policy
+	if b.plan != nil {
+		var err error
+		if list, r.preflight, err = b.plan.Policies(r.title, p, r.rule.Methods); err != nil {
+			b.refuse(at(err, r.place))
+			return
+		}
+	}
+	r.chain = exchange.NewChain(serve, append(list, last)...)
+	r.traffic = b.trafficOf(r.title)
+	if r.record = p.Access; r.record == nil {
+		r.record = b.config.Log.Access
+	}
+	var taken *match.Taken[*route]
+	switch err := b.table.routes.Add(r.rule, r); {
+	case err == nil:
+		b.table.preflights = b.table.preflights || r.preflight != nil
+	case errors.As(err, &taken):
+		b.refuse(problem.New("HR9003", "route %s %s is declared at %s and at %s", strings.Join(r.rule.Methods, ","), r.rule.Path, taken.Other.place, r.place).
+			At(r.place).Hinting("change one of the two"))
+	default:
+		b.refuse(problem.New("HR9003", "route %s: %w", r.rule.Path, err).At(r.place).Hinting("write a path such as /reports/{id}, or /files/* for all that is below"))
+	}
+}
+
+func (b *builder) refuse(p *problem.Error) { b.problems = append(b.problems, p) }
+
+// at is a problem with a route, with its place unless it tells one.
+func at(err error, place string) *problem.Error {
+	p := problem.From(err)
+	if p.Code == "HR7004" {
+		p = problem.New("HR9003", "%w", err)
+	}
+	if p.Where == "" {
+		p.Where = place
+	}
+	return p
+}
+
+// trafficOf are the figures of the routes with a title.
+func (s *Server) trafficOf(title string) *traffic {
+	t := s.traffics[title]
+	if t == nil {
+		t = newTraffic(title)
+		s.traffics[title] = t
+	}
+	return t
 }
 
 // place is where a route of the configuration stands.
-func (s *Server) place(i int) string {
+func (s *Server) place(c *config.Config, i int) string {
 	at := fmt.Sprintf("routes[%d]", i)
-	if origin := s.declared.Origin(at + ".match"); origin != "default" {
+	if origin := c.Origin(at + ".match"); origin != "default" {
 		return origin
 	}
 	return at
 }
 
 // bind lets a route lead to a function.
-func (s *Server) bind(r *route, fn *functions.Function, pattern string, job bool) error {
+func (s *Server) bind(r *route, fn *functions.Function, job bool) (admit func(*exchange.Request) error, serve exchange.Handler, err error) {
 	shape, err := exchange.NewShape(fn.Args)
 	if err != nil {
-		return problem.New("HR9003", "route to %s: %w", fn.Name, err).At(r.place)
+		return nil, nil, problem.New("HR9003", "route to %s: %w", fn.Name, err).At(r.place)
 	}
 	d := &door{server: s, fn: fn, shape: shape}
-	for segment := range strings.SplitSeq(pattern, "/") {
+	for segment := range strings.SplitSeq(r.rule.Path, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
 		if !ok {
 			continue
 		}
 		name = strings.TrimSuffix(name, "}")
 		if !fn.Takes(name) {
-			return problem.New("HR9003", "route %s has the parameter %s, and %s has no such argument", pattern, name, fn.Name).At(r.place).
+			return nil, nil, problem.New("HR9003", "route %s has the parameter %s, and %s has no such argument", r.rule.Path, name, fn.Name).At(r.place).
 				Hinting("name the parameters of the path like arguments of the function")
 		}
 		d.params = append(d.params, name)
 	}
 	if job {
-		r.admit, r.serve = d.admitJob, d.job
-	} else {
-		r.admit, r.serve = d.admitCall, d.call
+		return d.admitJob, d.job, nil
 	}
-	return nil
+	return d.admitCall, d.call, nil
 }

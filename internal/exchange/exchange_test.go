@@ -209,7 +209,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(ask, " ")
 		var params [8][]byte
-		got, allow, err := table.Find([]byte(method), []byte(path), &params)
+		got, allow, err := table.Find([]byte(method), []byte(path), &params, nil)
 		if err != nil {
 			got = problem.From(err).Code + " " + allow
 		} else if params[0] != nil && strings.Contains(got, "{") {

@@ -24,6 +24,8 @@ type Request struct {
 	Params   [8][]byte           // values of the route's parameters, in their order; that of /* is the last
 	Identity *identity.Identity  // who asks; nil if nobody said so
 	Standard *Standard           // nil on the door for HTTP/1
+	Target   string              // of an upstream, whose answer this is; for logs
+	Code     string              // of the problem that the answer is; "" if it is none
 
 	server *Server
 	span   trace.Span // nil unless spans are recorded
@@ -65,6 +67,7 @@ func (r *Request) JSON(status int, body []byte) {
 // Problem answers with an error.
 func (r *Request) Problem(err error) {
 	p := problem.From(err)
+	r.Code = p.Code
 	r.Response.ResetBody()
 	status := p.Status()
 	r.Response.SetStatusCode(status)

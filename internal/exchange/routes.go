@@ -81,24 +81,35 @@ func (t *Routes[T]) Add(method, pattern string, value T) (other T, err error) {
 
 var errTaken = fmt.Errorf("the route is there already")
 
-// Find returns the route for a request and fills params; HR1001 if none has the path, HR1002 with the methods if only others have it.
-// A GET route answers HEAD, too.
-func (t *Routes[T]) Find(method, path []byte, params *[8][]byte) (value T, allow string, err error) {
-	var other []string
+// Any is the method of a route that answers every method for which there is no other.
+const Any = "*"
+
+// Find returns the route for a request and fills params, and after them what /* stands for; HR1001 if none has the path, HR1002 with the
+// methods if only others have it. A GET route answers HEAD, too. With accept, a route that it refuses is as if it was not there.
+func (t *Routes[T]) Find(method, path []byte, params *[8][]byte, accept func(T) bool) (value T, allow string, err error) {
+	s := search[T]{method: method, params: params[:0], accept: accept}
 	if len(path) > 0 && path[0] == '/' {
-		if r := t.root.find(method, path[1:], params[:0], &other); r != nil {
+		if r := t.root.find(&s, path[1:]); r != nil {
 			return r.value, "", nil
 		}
 	}
-	if other != nil {
-		slices.Sort(other)
-		allow = strings.Join(slices.Compact(other), ", ")
+	if s.other != nil {
+		slices.Sort(s.other)
+		allow = strings.Join(slices.Compact(s.other), ", ")
 		return value, allow, problem.New("HR1002", "%s is not allowed on %.200s", method, path).Hinting("use %s", allow)
 	}
 	return value, "", problem.New("HR1001", "no route for %.200s", path)
 }
 
-func (n *node[T]) find(method, rest []byte, params [][]byte, other *[]string) *route[T] {
+// search is one walk through the tree.
+type search[T any] struct {
+	method []byte
+	params [][]byte
+	accept func(T) bool
+	other  []string // methods of routes that have the path
+}
+
+func (n *node[T]) find(s *search[T], rest []byte) *route[T] {
 	segment, after, more := rest, []byte(nil), false
 	for i, c := range rest {
 		if c == '/' {
@@ -107,34 +118,59 @@ func (n *node[T]) find(method, rest []byte, params [][]byte, other *[]string) *r
 		}
 	}
 	if next := n.texts[string(segment)]; next != nil {
-		if r := next.step(method, after, more, params, other); r != nil {
+		if r := next.step(s, after, more); r != nil {
 			return r
 		}
 	}
-	if n.param != nil && len(segment) > 0 && len(params) < cap(params) {
-		if r := n.param.step(method, after, more, append(params, segment), other); r != nil {
+	if n.param != nil && len(segment) > 0 && len(s.params) < cap(s.params) {
+		s.params = append(s.params, segment)
+		if r := n.param.step(s, after, more); r != nil {
 			return r
 		}
+		s.params = s.params[:len(s.params)-1]
 	}
-	return pick(n.prefix, method, other)
-}
-
-func (n *node[T]) step(method, after []byte, more bool, params [][]byte, other *[]string) *route[T] {
-	if more {
-		return n.find(method, after, params, other)
-	}
-	return pick(n.here, method, other)
-}
-
-func pick[T any](list []route[T], method []byte, other *[]string) *route[T] {
-	for i := range list {
-		if m := list[i].method; m == string(method) || m == "GET" && string(method) == "HEAD" {
-			return &list[i]
+	if r := s.pick(n.prefix); r != nil {
+		if len(s.params) < cap(s.params) {
+			s.params = append(s.params, rest)
 		}
-		*other = append(*other, list[i].method)
+		return r
 	}
 	return nil
 }
+
+func (n *node[T]) step(s *search[T], after []byte, more bool) *route[T] {
+	if more {
+		return n.find(s, after)
+	}
+	return s.pick(n.here)
+}
+
+// pick takes the route of the method, then one of GET for HEAD, then one of any method.
+func (s *search[T]) pick(list []route[T]) *route[T] {
+	var best *route[T]
+	for i := range list {
+		r := &list[i]
+		switch {
+		case r.method == string(s.method):
+			if s.accepts(r) {
+				return r
+			}
+		case r.method == Any:
+			if best == nil && s.accepts(r) {
+				best = r
+			}
+		case r.method == "GET" && string(s.method) == "HEAD":
+			if s.accepts(r) {
+				best = r
+			}
+		default:
+			s.other = append(s.other, r.method)
+		}
+	}
+	return best
+}
+
+func (s *search[T]) accepts(r *route[T]) bool { return s.accept == nil || s.accept(r.value) }
 
 // All calls f with every route.
 func (t *Routes[T]) All(f func(method, pattern string, value T)) { t.root.all(f) }

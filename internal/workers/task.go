@@ -34,6 +34,7 @@ type Options struct {
 	UniquePolicy string   `json:"unique_policy,omitempty"`
 	Tags         []string `json:"tags,omitempty"`
 	Route        string   `json:"route,omitempty"`
+	Policies     []string `json:"policies,omitempty"` // of the route
 	Size         int      `json:"size,omitempty"`
 	Wait         float64  `json:"wait,omitempty"`
 	Bytes        int      `json:"bytes,omitempty"`

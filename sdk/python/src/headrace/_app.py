@@ -25,26 +25,28 @@ class App(Events):
             timeout: Duration | None = None, queue_timeout: Duration | None = None, expires: Duration | None = None,
             priority: Priority | None = None, key: str | None = None, key_limit: int | None = None, unique: str | None = None,
             unique_policy: Literal["oldest", "newest"] | None = None, tags: Sequence[str] | None = None, route: str | None = None,
-            concurrency: int | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+            policies: Sequence[str] | None = None, concurrency: int | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A durable job: stored before it is acknowledged, retried, run at least once."""
         return self._decorator("job", dict(
             queue=queue, retries=retries, backoff=backoff, backoff_max=backoff_max, timeout=timeout, queue_timeout=queue_timeout, expires=expires,
             priority=priority, key=key, key_limit=key_limit, unique=unique, unique_policy=unique_policy, tags=tags, route=route,
-            concurrency=concurrency))
+            policies=policies, concurrency=concurrency))
 
-    def call(self, *, route: str | None = None, timeout: Duration | None = None, queue_timeout: Duration | None = None,
-             concurrency: int | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def call(self, *, route: str | None = None, policies: Sequence[str] | None = None, timeout: Duration | None = None,
+             queue_timeout: Duration | None = None, concurrency: int | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A call: somebody waits for the answer, nothing is stored, nothing is retried."""
-        return self._decorator("call", dict(route=route, timeout=timeout, queue_timeout=queue_timeout, concurrency=concurrency))
+        return self._decorator("call", dict(route=route, policies=policies, timeout=timeout, queue_timeout=queue_timeout,
+                                             concurrency=concurrency))
 
     def batch(self, *, size: int | None = None, wait: Duration | None = None, bytes: int | None = None, timeout: Duration | None = None,
-              route: str | None = None, concurrency: int | None = None) -> Callable[[B], B]:
+              route: str | None = None, policies: Sequence[str] | None = None, concurrency: int | None = None) -> Callable[[B], B]:
         """A function of lists that serves many tasks at once: up to `size` items or `bytes`, gathered for at most `wait`.
 
         It returns a list with one element per item, in order. An element that is an exception fails only its own item.
         """
         def decorate(function: B) -> B:
-            self._add(function, "batch", dict(size=size, wait=wait, bytes=bytes, timeout=timeout, route=route, concurrency=concurrency))
+            self._add(function, "batch", dict(size=size, wait=wait, bytes=bytes, timeout=timeout, route=route, policies=policies,
+                                                   concurrency=concurrency))
             return function
 
         return decorate
@@ -52,12 +54,13 @@ class App(Events):
     def cron(self, cron: str, *, timezone: str | None = None, missed: Literal["skip", "once", "all"] | None = None, queue: str | None = None,
              retries: int | None = None, backoff: Duration | None = None, backoff_max: Duration | None = None, timeout: Duration | None = None,
              queue_timeout: Duration | None = None, expires: Duration | None = None, priority: Priority | None = None,
-             tags: Sequence[str] | None = None, route: str | None = None, concurrency: int | None = None,
-             ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+             tags: Sequence[str] | None = None, route: str | None = None, policies: Sequence[str] | None = None,
+             concurrency: int | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A job that starts by the clock: minute, hour, day of month, month, day of week. All its arguments need defaults."""
         return self._decorator("job", dict(
             cron=cron, timezone=timezone, missed=missed, queue=queue, retries=retries, backoff=backoff, backoff_max=backoff_max, timeout=timeout,
-            queue_timeout=queue_timeout, expires=expires, priority=priority, tags=tags, route=route, concurrency=concurrency))
+            queue_timeout=queue_timeout, expires=expires, priority=priority, tags=tags, route=route, policies=policies,
+            concurrency=concurrency))
 
     def _decorator(self, kind: Kind, options: dict[str, Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def decorate(function: Callable[P, R]) -> Callable[P, R]:

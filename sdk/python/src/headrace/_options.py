@@ -40,7 +40,7 @@ def _one(name: str, value: Any, where: str) -> Any:
             raise TypeError(f"{where} is {value!r}, must be an integer")
         if value < _LEAST[name]:
             raise ValueError(f"{where} is {value}, must be at least {_LEAST[name]}")
-    elif name == "tags":
+    elif name in ("tags", "policies"):
         if isinstance(value, str) or not all(isinstance(tag, str) for tag in value):
             raise TypeError(f"{where} must be a list of strings")
         return list(value)

@@ -1,0 +1,117 @@
+package edge
+
+import (
+	"context"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/edge/access"
+	"github.com/headrace/headrace/internal/edge/match"
+	"github.com/headrace/headrace/internal/exchange"
+)
+
+// Gateway makes what routes need beyond functions and files: actions that ask others, and policies.
+type Gateway interface {
+	// Prepare opens what a configuration asks for, and changes nothing that is in force.
+	Prepare(ctx context.Context, c *config.Config) (Plan, error)
+}
+
+// Plan is the part of the gateway for one configuration. It is either committed or discarded; a committed one is used until another is.
+type Plan interface {
+	// Handler makes the action of a route; nil for one that is not the gateway's.
+	Handler(r *config.Route) (exchange.Handler, error)
+	// Policies are those of a route, the outermost first, and what answers CORS preflights; nil if pages of other hosts may not ask.
+	Policies(title string, p *config.Policy, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error)
+	Commit()
+	Discard()
+}
+
+// route is one way into headrace.
+type route struct {
+	place     string // where it was declared
+	title     string
+	action    string // as the configuration names it
+	target    string // function, folder, upstream or address
+	rule      match.Rule
+	chain     *exchange.Chain
+	preflight exchange.Handler
+	record    *config.Access // how it is logged; nil is not at all
+	traffic   *traffic
+}
+
+// Route is what operators see of a route.
+type Route struct {
+	Title   string            `json:"title"`
+	Match   string            `json:"match"`
+	Methods []string          `json:"methods"` // or *
+	Hosts   []string          `json:"hosts,omitempty"`
+	Header  map[string]string `json:"header,omitempty"`
+	Query   map[string]string `json:"query,omitempty"`
+	Action  string            `json:"action"`
+	Target  string            `json:"target,omitempty"`
+	Place   string            `json:"place"`
+}
+
+func (r *route) view() Route {
+	return Route{Title: r.title, Match: r.rule.Path, Methods: r.rule.Methods, Hosts: r.rule.Hosts, Header: r.rule.Header, Query: r.rule.Query,
+		Action: r.action, Target: r.target, Place: r.place}
+}
+
+// asPreflight is the route of a CORS preflight.
+type asPreflight struct{ *route }
+
+// admit finds the route and asks it, before the body is there.
+func (s *Server) admit(r *exchange.Request) error {
+	t := s.table.Load()
+	if r.IsOptions() && t.preflights {
+		if method := r.Request.Header.Peek("Access-Control-Request-Method"); len(method) > 0 {
+			if found, _, err := t.routes.Find(&r.Request, method, r.Path(), &r.Params); err == nil && found.preflight != nil {
+				r.Route = asPreflight{found}
+				return nil
+			}
+		}
+	}
+	found, allow, err := t.routes.Find(&r.Request, r.Method(), r.Path(), &r.Params)
+	if err != nil {
+		if allow != "" {
+			r.Response.Header.Set("Allow", allow)
+		}
+		return err
+	}
+	r.Route = found
+	return found.chain.Admit(r)
+}
+
+func (s *Server) serve(r *exchange.Request) error {
+	switch found := r.Route.(type) {
+	case *route:
+		return found.chain.Serve(r)
+	case asPreflight:
+		return found.preflight(r)
+	}
+	return nil // admitted requests have a route
+}
+
+// finish completes the answer, and tells of it.
+func (s *Server) finish(r *exchange.Request) {
+	found, ok := r.Route.(*route)
+	if !ok {
+		s.unmatched.observe(r)
+		s.access.Tell(r, "none", s.Config.Log.Access)
+		return
+	}
+	found.chain.Finish(r)
+	found.traffic.observe(r)
+	if found.record != nil || s.access.Followed() {
+		s.access.Tell(r, found.title, found.record)
+	}
+}
+
+// Routes are all routes, in the order of declaration.
+func (s *Server) Routes() []Route {
+	var list []Route
+	s.table.Load().routes.All(func(_ match.Rule, r *route) { list = append(list, r.view()) })
+	return list
+}
+
+// Follow begins to follow the requests of all routes.
+func (s *Server) Follow(waiting int) *access.Follower { return s.access.Follow(waiting) }
