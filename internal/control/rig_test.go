@@ -19,6 +19,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
+	"github.com/headrace/headrace/internal/edge"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
@@ -125,6 +126,7 @@ type rig struct {
 	live    *live.Live       // nil unless it is configured
 	door    *exchange.Server // of live
 	url     string
+	public  string // address of the public listener; "" in some rigs
 }
 
 type quiet struct{}
@@ -171,9 +173,14 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		r.openLive(ctx, log)
 	}
 	registry := prometheus.NewRegistry()
+	r.config.Server.Listen = "127.0.0.1:0"
+	public := edge.New(edge.Deps{Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Health: observe.NewHealth(log), Log: log})
+	must(t, public.Start(ctx))
+	r.public = "http://" + public.Addr().String()
 	r.control = control.New(control.Deps{
 		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Live: r.live,
 		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
+		Edge:    public,
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,
 	})
 	registry.MustRegister(r.jobs.Metrics, r.control.Traffic)
@@ -184,7 +191,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		defer cancel()
 		http.DefaultClient.CloseIdleConnections()
 		r.jobs.Quiesce()
-		for _, stop := range []func(context.Context) error{r.control.Stop, r.stopLive, r.pool.Stop, r.jobs.Stop, r.engine.Stop} {
+		for _, stop := range []func(context.Context) error{r.control.Stop, public.Stop, r.stopLive, r.pool.Stop, r.jobs.Stop, r.engine.Stop} {
 			if err := stop(ctx); err != nil {
 				t.Error(err)
 			}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control/serverapi"
+	"github.com/headrace/headrace/internal/edge"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
@@ -30,7 +31,7 @@ import (
 	"github.com/headrace/headrace/internal/workers"
 )
 
-// Deps are the parts that the API shows and steers. All but Live and Traces are required.
+// Deps are the parts that the API shows and steers. All but Live, Upstreams and Traces are required.
 type Deps struct {
 	Config    *config.Config
 	Engine    *engine.Engine
@@ -38,6 +39,8 @@ type Deps struct {
 	Jobs      *jobs.Jobs
 	Pools     func() []*workers.Pool
 	Live      *live.Live // nil while the live plane is off
+	Edge      *edge.Server
+	Upstreams func() any // what there is to tell of them, as JSON; nil tells of none
 	Metrics   prometheus.Gatherer
 	Health    *observe.Health
 	Traces    *observe.Traces

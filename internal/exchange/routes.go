@@ -85,9 +85,10 @@ var errTaken = fmt.Errorf("the route is there already")
 const Any = "*"
 
 // Find returns the route for a request and fills params, and after them what /* stands for; HR1001 if none has the path, HR1002 with the
-// methods if only others have it. A GET route answers HEAD, too. With accept, a route that it refuses is as if it was not there.
-func (t *Routes[T]) Find(method, path []byte, params *[8][]byte, accept func(T) bool) (value T, allow string, err error) {
-	s := search[T]{method: method, params: params[:0], accept: accept}
+// methods if only others have it. A GET route answers HEAD, too. With rank, a route of a higher rank comes
+// before others of the same path, and one below 0 is as if it was not there.
+func (t *Routes[T]) Find(method, path []byte, params *[8][]byte, rank func(T) int) (value T, allow string, err error) {
+	s := search[T]{method: method, params: params[:0], rank: rank}
 	if len(path) > 0 && path[0] == '/' {
 		if r := t.root.find(&s, path[1:]); r != nil {
 			return r.value, "", nil
@@ -105,7 +106,7 @@ func (t *Routes[T]) Find(method, path []byte, params *[8][]byte, accept func(T) 
 type search[T any] struct {
 	method []byte
 	params [][]byte
-	accept func(T) bool
+	rank   func(T) int
 	other  []string // methods of routes that have the path
 }
 
@@ -145,32 +146,33 @@ func (n *node[T]) step(s *search[T], after []byte, more bool) *route[T] {
 	return s.pick(n.here)
 }
 
-// pick takes the route of the method, then one of GET for HEAD, then one of any method.
+// pick takes the route of the highest rank; of those the one of the method itself, then one of GET for HEAD, then one of any method.
 func (s *search[T]) pick(list []route[T]) *route[T] {
 	var best *route[T]
+	high, near := -1, 0
 	for i := range list {
-		r := &list[i]
+		r, fits := &list[i], 0
 		switch {
 		case r.method == string(s.method):
-			if s.accepts(r) {
-				return r
-			}
-		case r.method == Any:
-			if best == nil && s.accepts(r) {
-				best = r
-			}
+			fits = 3
 		case r.method == "GET" && string(s.method) == "HEAD":
-			if s.accepts(r) {
-				best = r
-			}
+			fits = 2
+		case r.method == Any:
+			fits = 1
 		default:
 			s.other = append(s.other, r.method)
+			continue
+		}
+		rank := 0
+		if s.rank != nil {
+			rank = s.rank(r.value)
+		}
+		if rank > high || rank == high && rank >= 0 && fits > near {
+			best, high, near = r, rank, fits
 		}
 	}
 	return best
 }
-
-func (s *search[T]) accepts(r *route[T]) bool { return s.accept == nil || s.accept(r.value) }
 
 // All calls f with every route.
 func (t *Routes[T]) All(f func(method, pattern string, value T)) { t.root.all(f) }

@@ -163,7 +163,12 @@ func (t *Table[T]) in(at *tree[T], r *fasthttp.Request, method, path []byte, par
 	choose := func(s *slot[T]) int {
 		return slices.IndexFunc(s.choices, func(c choice[T]) bool { return fits(c.conditions, r) })
 	}
-	s, allow, err := at.routes.Find(method, path, params, func(s *slot[T]) bool { return choose(s) >= 0 })
+	s, allow, err := at.routes.Find(method, path, params, func(s *slot[T]) int {
+		if i := choose(s); i >= 0 {
+			return len(s.choices[i].conditions)
+		}
+		return -1
+	})
 	if err != nil {
 		return value, allow, err
 	}

@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Explanation is which route answers a request, and why no other does.
+type Explanation struct {
+	Route      *Route         `json:"route"` // nil if none does
+	Params     []string       `json:"params,omitempty"`
+	Problem    *problem.Error `json:"-"` // why none does
+	Considered []Considered   `json:"considered"`
+}
+
+// Considered is a route that does not answer.
+type Considered struct {
+	Route Route  `json:"route"`
+	Why   string `json:"why"`
+}
+
+// Explain tells which route answers a request with these headers. The address may leave out scheme and host. HR1015 is for what is no request.
+func (s *Server) Explain(method, address string, headers map[string]string) (*Explanation, error) {
+	r, err := newRequest(method, address, headers)
+	if err != nil {
+		return nil, err
+	}
+	return s.table.Load().explain(r), nil
+}
+
+func (t *table) explain(r *fasthttp.Request) *Explanation {
+	method, path := r.Header.Method(), r.URI().Path()
+	var params [8][]byte
+	found, _, err := t.routes.Find(r, method, path, &params)
+	e := &Explanation{Considered: []Considered{}}
+	if err != nil {
+		e.Problem = problem.From(err)
+	} else {
+		view := found.view()
+		e.Route = &view
+		for _, p := range params {
+			if p != nil {
+				e.Params = append(e.Params, string(p))
+			}
+		}
+	}
+	for _, c := range t.routes.Explain(r, method, path) {
+		if c.Value == found && err == nil {
+			continue
+		}
+		if c.Why == "" {
+			c.Why = "another is more specific"
+		}
+		e.Considered = append(e.Considered, Considered{c.Value.view(), c.Why})
+	}
+	return e
+}
+
+// newRequest makes a request of a method, an address and headers.
+func newRequest(method, address string, headers map[string]string) (*fasthttp.Request, error) {
+	u, err := url.Parse(address)
+	if err != nil || method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" || !strings.HasPrefix(u.EscapedPath(), "/") {
+		return nil, problem.New("HR1015", "%.20q %.200q is not a request", method, address)
+	}
+	r := &fasthttp.Request{}
+	r.Header.SetMethod(method)
+	r.SetRequestURI(u.RequestURI())
+	r.Header.SetHost("localhost")
+	if u.Host != "" {
+		r.Header.SetHost(u.Host)
+	}
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	return r, nil
+}
