@@ -1,0 +1,140 @@
+// Package auth tells who asks: a policy before a route that looks for tokens, keys, passwords, sessions and certificates, or asks another service or
+// a function, and refuses requests that show nothing, or nothing right.
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/gateway/keys"
+	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Deps is what the ways need. Registry and Log are required, the others where their way is configured.
+type Deps struct {
+	Route    string      // name of the route, which keys may be limited to, and which functions may be given
+	Registry *Registry   // what outlives a reload
+	Keys     *keys.Store // of the way key
+	// Call runs a function for the way function and returns its result, JSON; args are an object.
+	Call func(ctx context.Context, name string, args []byte) ([]byte, error)
+	// Pick chooses a target of an upstream for the way forward and returns its address, as in http://10.0.0.1:9000.
+	Pick func(upstream string) (address string, err error)
+	Log  *slog.Logger
+}
+
+// New makes the policy. An error is a problem of the configuration, or of a file that it names.
+func New(c *config.Auth, d Deps) (exchange.Policy, error) {
+	p := &policy{optional: c.Optional, realm: c.Realm, headers: newHeaders(c)}
+	for _, make := range []func(*config.Auth, Deps, *policy) error{addJWT, addKey, addBasic, addOIDC, addMTLS, addForward, addFunction} {
+		if err := make(c, d, p); err != nil {
+			return exchange.Policy{}, err
+		}
+	}
+	return exchange.Policy{Admit: p.admit}, nil
+}
+
+// policy asks its ways in turn.
+type policy struct {
+	ways       []way
+	challenges []string // of a request that shows nothing
+	optional   bool
+	realm      string
+	headers    *headers
+}
+
+// way finds out who asks. A nil grant without an error is a request that has nothing for it to look at. The error is a problem, a *refusal, or
+// exchange.Answered.
+type way func(*exchange.Request) (*grant, error)
+
+// grant is somebody who may pass, and the headers that tell the upstream of it.
+type grant struct {
+	identity *identity.Identity
+	headers  []header
+}
+
+// refusal is a problem with what a client is told beside it.
+type refusal struct {
+	problem   *problem.Error
+	challenge string        // WWW-Authenticate, without realm; "" is that of the policy
+	wait      time.Duration // until it is worth asking again; 0 is not known
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.problem.Error() }
+
+// Unwrap gives the problem.
+func (r *refusal) Unwrap() error { return r.problem }
+
+func (p *policy) add(w way, challenge string) {
+	p.ways = append(p.ways, w)
+	if challenge != "" {
+		p.challenges = append(p.challenges, challenge)
+	}
+}
+
+// admit is the policy's hook.
+func (p *policy) admit(r *exchange.Request) error {
+	p.headers.strip(r)
+	for _, ask := range p.ways {
+		g, err := ask(r)
+		if err != nil {
+			return p.refuse(r, err)
+		}
+		if g != nil {
+			r.Identity = g.identity
+			for i := range g.headers {
+				g.headers[i].set(r)
+			}
+			return nil
+		}
+	}
+	if p.optional {
+		return nil
+	}
+	return p.refuse(r, problem.New("HR4040", "the request shows nothing that tells who asks"))
+}
+
+// refuse answers with a problem, and tells how to show who asks.
+func (p *policy) refuse(r *exchange.Request, err error) error {
+	if errors.Is(err, exchange.Answered) {
+		return err
+	}
+	var about *refusal
+	if !errors.As(err, &about) {
+		about = &refusal{problem: problem.From(err)}
+	}
+	r.Problem(about.problem)
+	if about.wait > 0 {
+		r.Response.Header.Set("Retry-After", strconv.FormatInt(int64((about.wait+time.Second-1)/time.Second), 10))
+	}
+	status := about.problem.Status()
+	if status == 401 {
+		r.Response.Header.Del("WWW-Authenticate")
+	}
+	switch {
+	case about.challenge != "":
+		r.Response.Header.Set("WWW-Authenticate", p.challenge(about.challenge))
+	case status == 401:
+		for _, c := range p.challenges {
+			r.Response.Header.Add("WWW-Authenticate", p.challenge(c))
+		}
+	}
+	return exchange.Answered
+}
+
+// challenge puts the realm into a challenge, behind its scheme.
+func (p *policy) challenge(text string) string {
+	scheme, rest, more := strings.Cut(text, " ")
+	text = scheme + ` realm="` + p.realm + `"`
+	if more {
+		text += ", " + rest
+	}
+	return text
+}
