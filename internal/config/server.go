@@ -22,8 +22,30 @@ type Server struct {
 	FollowTTL time.Duration `yaml:"follow_ttl" min:"1s"`
 	// Addresses of proxies before headrace whose X-Forwarded-For and X-Forwarded-Proto are believed, as in 10.0.0.0/8.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+	// Take HTTP/2 without TLS from clients that begin with it, as gRPC does.
+	H2C bool `yaml:"h2c"`
+	// Addresses of balancers that tell the address of the client with the PROXY protocol, version 1 or 2, as in 10.0.0.0/8. Those must send its
+	// header, on the doors for TLS and plain; others must not. Empty takes it from nobody.
+	ProxyProtocol []string `yaml:"proxy_protocol"`
+	// Bounds of a connection with HTTP/2; those of streams and headers hold for HTTP/3, too.
+	HTTP2 HTTP2 `yaml:"http2"`
 	// The door with TLS; absent is none.
 	TLS *TLS `yaml:"tls"`
+}
+
+// HTTP2 bounds what one connection may ask for.
+type HTTP2 struct {
+	// Requests under way at a time.
+	MaxStreams int `yaml:"max_streams" min:"1" max:"100000"`
+	// Largest frame that is taken.
+	MaxFrame Size `yaml:"max_frame" min:"16KiB" max:"16777215B"`
+	// Largest head of a request, unpacked; a larger one is answered with 431.
+	MaxHeader Size `yaml:"max_header" min:"1KiB" max:"1MiB"`
+	// Requests that a client may give up within a second. More end the connection with ENHANCE_YOUR_CALM.
+	MaxResets int `yaml:"max_resets" min:"1" max:"1000000"`
+	// Frames without use, which are pings, settings, priorities and empty data, that a client may send within a second. More end the
+	// connection with ENHANCE_YOUR_CALM.
+	MaxControl int `yaml:"max_control" min:"1" max:"1000000"`
 }
 
 // Admin is the door for operators.

@@ -53,9 +53,15 @@ func (c *Config) validateDoors() error {
 		return c.invalid("server.max_json", "%s is more than server.max_body, %s", c.Server.MaxJSON, c.Server.MaxBody).
 			Hinting("lower server.max_json, or raise server.max_body")
 	}
+	if err := c.validateTLS("server.tls", c.Server.TLS); err != nil {
+		return err
+	}
+	if err := c.validatePrefixes("server.proxy_protocol", c.Server.ProxyProtocol); err != nil {
+		return err
+	}
 	taken := map[string]string{}
 	for _, door := range []struct{ path, address string }{
-		{"server.listen", c.Server.Listen}, {"admin.listen", c.Admin.Listen}, {"workers.listen", c.Workers.Listen},
+		{"server.listen", c.Server.Listen}, {"server.tls.listen", c.Server.secure()}, {"admin.listen", c.Admin.Listen}, {"workers.listen", c.Workers.Listen},
 	} {
 		if door.address == "" || strings.HasSuffix(door.address, ":0") {
 			continue

@@ -9,8 +9,12 @@ import (
 type Standard struct {
 	Writer  http.ResponseWriter
 	Request *http.Request
-	// Taken is set by a handler that has written the answer to Writer itself.
+	// Taken is set by a handler that has written the answer to Writer itself. It sets the status of Response, too, for metrics and logs.
 	Taken bool
+	// Aborted is set beside Taken if the answer could not be completed; the client gets a reset.
+	Aborted bool
+	// Bytes of the body that it has written; only told on.
+	Bytes int64
 }
 
 // Outcome is how an exchange ended.
@@ -79,6 +83,14 @@ func (a *answer) Close() error {
 	return err
 }
 
+// CloseWithError is Close after the connection has failed.
+func (a *answer) CloseWithError(err error) error {
+	if a.outcome.Err == nil {
+		a.outcome.Err = err
+	}
+	return a.Close()
+}
+
 // end tells what waits for the end of the exchange, or leaves that to the body that streams.
 func (r *Request) end() {
 	if len(r.done) == 0 {
@@ -91,7 +103,9 @@ func (r *Request) end() {
 		return
 	}
 	outcome := Outcome{Status: status}
-	if !r.Response.IsBodyStream() {
+	if r.Standard != nil && r.Standard.Taken {
+		outcome.Bytes = r.Standard.Bytes
+	} else if !r.Response.IsBodyStream() {
 		outcome.Bytes = int64(len(r.Response.Body()))
 	}
 	for _, f := range r.done {

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -11,6 +13,12 @@ import (
 // gone tells whether the client has closed its side of the connection. It looks without reading, so it must not be asked while
 // somebody else reads. Connections that are no sockets are never gone.
 func gone(c net.Conn) bool {
+	switch c := c.(type) {
+	case interface{ gone() bool }:
+		return c.gone()
+	case *tls.Conn:
+		return hungUp(c.NetConn())
+	}
 	socket, ok := c.(syscall.Conn)
 	if !ok {
 		return false
@@ -30,6 +38,10 @@ func gone(c net.Conn) bool {
 
 // WatchClient calls f if the client goes away before the function that it returns is called.
 func (r *Request) WatchClient(f func()) (stop func()) {
+	if r.Standard != nil {
+		stop := context.AfterFunc(r.Standard.Request.Context(), f)
+		return func() { stop() }
+	}
 	conn, ended := r.Conn(), make(chan struct{})
 	go func() {
 		look := time.NewTicker(time.Second)

@@ -45,17 +45,17 @@ type Options struct {
 type Server struct {
 	Metrics *Metrics
 
-	options  Options
-	server   *fasthttp.Server
-	listener net.Listener
-	open     atomic.Int64
-	served   chan struct{}
-	stopped  atomic.Bool
-	running  context.Context // of answers that stream; ends with Stop
-	end      context.CancelFunc
+	options Options
+	server  *fasthttp.Server
+	open    atomic.Int64
+	serving sync.WaitGroup // of the doors
+	stopped atomic.Bool
+	running context.Context // of answers that stream; ends with Stop
+	end     context.CancelFunc
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	mu        sync.Mutex
+	listeners []net.Listener
+	conns     map[net.Conn]struct{}
 }
 
 const (
@@ -66,7 +66,7 @@ const (
 
 // NewServer returns a server that does not listen yet.
 func NewServer(o Options) *Server {
-	s := &Server{options: o, Metrics: newMetrics(o.Plane), conns: map[net.Conn]struct{}{}, served: make(chan struct{})}
+	s := &Server{options: o, Metrics: newMetrics(o.Plane), conns: map[net.Conn]struct{}{}}
 	s.running, s.end = context.WithCancel(context.Background())
 	s.server = &fasthttp.Server{
 		Handler: s.handle, HeaderReceived: headerReceived, ExpectHandler: s.expect, ErrorHandler: s.broken, ConnState: s.connState,
@@ -89,45 +89,40 @@ func (s *Server) Start() error {
 		}
 		return e
 	}
-	s.listener = listener
-	go func() {
-		defer close(s.served)
-		if err := s.server.Serve(bounded{listener, s}); err != nil {
-			s.options.Log.Error("door closed", "plane", s.options.Plane, "error", err)
-		}
-	}()
+	s.Open(Door{Listener: listener})
 	return nil
 }
 
-// Addr is the address it listens on; nil before Start.
+// Addr is the address of the door that was opened first; nil before.
 func (s *Server) Addr() net.Addr {
-	if s.listener == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.listeners) == 0 {
 		return nil
 	}
-	return s.listener.Addr()
+	return s.listeners[0].Addr()
 }
 
 // Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends. Only the
 // first call does.
 func (s *Server) Stop(ctx context.Context) error {
 	s.end()
-	if s.listener == nil {
-		return nil
-	}
 	if s.stopped.Swap(true) {
-		<-s.served
+		s.serving.Wait()
 		return nil
 	}
 	err := s.server.ShutdownWithContext(ctx)
-	_ = s.listener.Close() // fasthttp does not know it yet if Stop follows Start at once
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		_ = l.Close() // fasthttp does not know it yet if Stop follows Start at once
+	}
 	if err != nil {
-		s.mu.Lock()
 		for c := range s.conns {
 			_ = c.Close()
 		}
-		s.mu.Unlock()
 	}
-	<-s.served
+	s.mu.Unlock()
+	s.serving.Wait()
 	return err
 }
 
@@ -167,22 +162,29 @@ func (p *pending) Close() error {
 }
 
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	var r *Request
-	p, before := ctx.UserValue(admitted).(*pending)
-	if before {
-		r, p.request = p.request, nil
-	} else {
-		r = acquire(ctx, s)
+	if p, before := ctx.UserValue(admitted).(*pending); before {
+		r := p.request
+		p.request = nil
+		s.exchange(r, true)
+		return
 	}
+	s.exchange(acquire(ctx, s), false)
+}
+
+// exchange makes the answer to a request.
+func (s *Server) exchange(r *Request, admitted bool) {
 	var err error
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			s.options.Log.Error("panic", "plane", s.options.Plane, "path", string(ctx.Path()), "panic", panicked, "stack", string(debug.Stack()))
+			s.options.Log.Error("panic", "plane", s.options.Plane, "path", string(r.Path()), "panic", panicked, "stack", string(debug.Stack()))
 			err = problem.New("HR7004", "the request ended in a panic")
+			if r.Standard != nil {
+				r.Standard.Aborted = true // if it has begun
+			}
 		}
 		s.conclude(r, err)
 	}()
-	if !before {
+	if !admitted {
 		err = s.options.Admit(r)
 	}
 	if err == nil {
@@ -231,7 +233,9 @@ func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
 	r := acquire(ctx, s)
 	defer r.release()
 	r.Problem(p)
-	s.Metrics.observe(ctx)
+	if state := ctx.TLSConnectionState(); state == nil || state.HandshakeComplete { // who fails at TLS has asked for nothing
+		s.Metrics.observe(ctx)
+	}
 }
 
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
@@ -246,35 +250,8 @@ func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 		delete(s.conns, c)
 		s.mu.Unlock()
 		if there {
-			s.Metrics.open.Store(s.open.Add(-1))
+			s.Leave()
 		}
-	}
-}
-
-// bounded refuses connections over the limit.
-type bounded struct {
-	net.Listener
-	server *Server
-}
-
-func (b bounded) Accept() (net.Conn, error) {
-	for {
-		c, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		s := b.server
-		open := s.open.Add(1)
-		if most := s.options.MaxConnections; most == 0 || open <= int64(most) {
-			s.Metrics.open.Store(open)
-			return c, nil
-		}
-		s.open.Add(-1)
-		body := appendProblem(nil, problem.New("HR1012", "%d connections are open", open-1))
-		_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-			len(body), body)
-		_ = c.Close()
 	}
 }
 
