@@ -1,0 +1,145 @@
+//go:build unix
+
+package upstream
+
+import (
+	"io"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// readiness is what is done with the bare socket: fewer system calls than by net.Conn, and no buffer during a wait. The request is
+// written after the poller was armed, so no read in vain precedes the wait for the answer.
+type readiness struct {
+	turn    func(fd uintptr) bool // methods of the conn, bound once
+	look    func(fd uintptr)
+	grab    func(fd uintptr)
+	asking  bool
+	out     *buffer
+	pending []byte // of out, still to be written
+	open    bool
+	n       int
+	err     error
+}
+
+// attach prepares the bare socket.
+func (k *conn) attach(socket net.Conn) {
+	s, ok := socket.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return
+	}
+	k.raw = raw
+	k.ready.turn, k.ready.look, k.ready.grab = k.advance, k.peek, k.read
+}
+
+// exchange writes the first n bytes of out, gives it back, and buffers the first bytes of the answer.
+func (k *conn) exchange(out *buffer, n int, call *Call) error {
+	r := &k.ready
+	r.asking, r.out, r.pending, r.err = true, out, out.b[:n], nil
+	err := k.raw.Read(r.turn)
+	if err == nil {
+		err = r.err
+	}
+	if r.out == nil {
+		return err
+	}
+	pending := r.pending
+	r.out, r.pending = nil, nil
+	if err == nil { // the target does not take all at once
+		k.partial, err = k.write(pending, call)
+	} else {
+		k.partial, err = k.late(err)
+	}
+	out.giveBack()
+	return err
+}
+
+// await waits for bytes and buffers them.
+func (k *conn) await() error {
+	k.ready.asking = false
+	if err := k.raw.Read(k.ready.turn); err != nil {
+		return err
+	}
+	return k.ready.err
+}
+
+// advance is called when the poller is armed, and then whenever there may be bytes to read; false waits.
+func (k *conn) advance(fd uintptr) bool {
+	r := &k.ready
+	if !r.asking {
+		k.read(fd)
+		return r.err != syscall.EAGAIN
+	}
+	if k.kept {
+		if k.peek(fd); !r.open || r.n > 0 {
+			r.err = errKept
+			return true
+		}
+	}
+	n, err := retry(syscall.Write, int(fd), r.pending)
+	if n > 0 {
+		k.sent = true
+		r.pending = r.pending[n:]
+	}
+	switch {
+	case err != nil && err != syscall.EAGAIN:
+		r.err = err
+		return true
+	case len(r.pending) > 0:
+		return true
+	}
+	r.out.giveBack()
+	r.out, r.pending = nil, nil
+	r.asking = false
+	return false
+}
+
+// read buffers what is there: ready.err is EAGAIN if that is nothing, and io.EOF at the end.
+func (k *conn) read(fd uintptr) {
+	if k.buf == nil {
+		k.buf = borrow()
+	}
+	n, err := retry(syscall.Read, int(fd), k.buf.b[k.w:])
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	k.ready.err = k.came(max(n, 0), err)
+}
+
+// peek looks whether the connection is open, and at most one byte of what has come.
+func (k *conn) peek(fd uintptr) {
+	var one [1]byte
+	n, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	k.ready.n, k.ready.open = max(n, 0), err == nil && n > 0 || err == unix.EAGAIN || err == unix.EINTR
+}
+
+// quiet tells whether the socket is open and has no bytes to read.
+func (k *conn) quiet() bool {
+	return k.raw.Control(k.ready.look) == nil && k.ready.open && k.ready.n == 0
+}
+
+// take buffers what is there without waiting.
+func (k *conn) take() (some bool, err error) {
+	if err := k.raw.Control(k.ready.grab); err != nil {
+		return false, err
+	}
+	if err := k.ready.err; err != nil && err != syscall.EAGAIN {
+		return false, err
+	}
+	return k.ready.err == nil, nil
+}
+
+func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := call(fd, p)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
