@@ -4,19 +4,20 @@ import "time"
 
 // Upstream is a service behind headrace: addresses, or processes that headrace runs.
 type Upstream struct {
-	// Addresses of the service. A host name stands for all its addresses, asked for again every resolve.
+	// Addresses of the service. A host name stands for all its addresses, asked for again every resolve, each with the weight of the target.
 	Targets []Target `yaml:"targets"`
-	// Command of a service that headrace runs instead of targets, as in uvicorn app:app --uds {socket}, or node server.js --port {port}.
+	// Command of a service that headrace runs instead of targets, as in uvicorn app:app --uds {socket}, or node server.js --port {port}; or
+	// one that listens on the port of 127.0.0.1 in the variable PORT. It is split at blanks, with quotes as in a shell; nothing is expanded.
 	Run string `yaml:"run"`
 	// Processes of run.
 	Replicas int `yaml:"replicas" min:"1" max:"256"`
 	// Working folder of run; empty is that of the configuration file.
 	Directory string `yaml:"directory" path:"true"`
-	// Environment of run, beside that of headrace.
+	// Environment of run, beside that of headrace. {socket} and {port} may stand in its values as well.
 	Env map[string]string `yaml:"env" secret:"true"`
 	// Time a process of run has until it takes connections.
 	StartTimeout time.Duration `yaml:"start_timeout" min:"100ms"`
-	// Time a process of run has to end after SIGTERM.
+	// Time a process of run that is replaced or ended has for its requests, and then once more to end after SIGTERM.
 	Grace time.Duration `yaml:"grace"`
 
 	// How a target is chosen: in turn, the one with the fewest requests, the better one of two at random, or by hash of hash_by.

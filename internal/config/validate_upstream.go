@@ -26,9 +26,9 @@ func (c *Config) validateUpstreams() error {
 		if u.Run == "" && weight == 0 {
 			return c.invalid(at+".targets", "all weights are 0").Hinting("give one of the targets a weight")
 		}
-		if u.Run != "" && strings.Contains(u.Run, "{socket}") == strings.Contains(u.Run, "{port}") {
-			return c.invalid(at+".run", "it names neither {socket} nor {port}, or both").
-				Hinting("write {socket} where the command takes a Unix socket, or {port} where it takes a port of 127.0.0.1")
+		if socket, port := u.names("{socket}"), u.names("{port}"); socket && port {
+			return c.invalid(at+".run", "it names both {socket} and {port}").
+				Hinting("write {socket} where the service takes a Unix socket, or {port} where it takes a port of 127.0.0.1")
 		}
 		kind, by, _ := strings.Cut(u.HashBy, ":")
 		if (u.Balance == "hash") != (u.HashBy != "") {
@@ -52,6 +52,19 @@ func (c *Config) validateUpstreams() error {
 		}
 	}
 	return nil
+}
+
+// names tells whether a placeholder stands in the command or its environment.
+func (u *Upstream) names(placeholder string) bool {
+	if strings.Contains(u.Run, placeholder) {
+		return true
+	}
+	for _, value := range u.Env {
+		if strings.Contains(value, placeholder) {
+			return true
+		}
+	}
+	return false
 }
 
 // validateTarget checks the address of a target.

@@ -1,0 +1,82 @@
+package balance
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/headrace/headrace/internal/gateway/service"
+)
+
+// processes joins a service with the upstreams that use it: the one in force, and former ones as long as requests hold them.
+type processes struct {
+	set     *Set
+	name    string
+	service *service.Service
+
+	mu    sync.Mutex
+	list  []*service.Replica // that are ready
+	users []*Upstream
+}
+
+// run starts the service of an upstream, or tells it what has changed. It is called with the mutex of the set held.
+func (s *Set) run(u *Upstream) {
+	p := s.processes[u.name]
+	if p == nil {
+		p = &processes{set: s, name: u.name}
+		s.processes[u.name] = p
+		p.join(u)
+		p.service = s.services.Open(u.name, u.cfg, p.changed)
+		return
+	}
+	p.join(u)
+	p.service.Change(u.cfg)
+}
+
+func (p *processes) join(u *Upstream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users = append(p.users, u)
+	u.processes = p
+	u.ready(p.list)
+}
+
+// changed is called by the service when processes become ready or are no more, one call after the other.
+func (p *processes) changed(list []*service.Replica) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = list
+	for _, u := range p.users {
+		u.ready(list)
+	}
+}
+
+// release ends the use by an upstream; the last one closes the service. It is called with the mutex of the set held.
+func (p *processes) release(u *Upstream) {
+	p.mu.Lock()
+	p.users = slices.DeleteFunc(p.users, func(x *Upstream) bool { return x == u })
+	last := len(p.users) == 0
+	p.mu.Unlock()
+	u.processes = nil
+	if last {
+		delete(p.set.processes, p.name)
+		p.service.Close()
+	}
+}
+
+func (u *Upstream) ready(list []*service.Replica) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.replicas = list
+	u.arrange()
+}
+
+func ofReplica(name string, r *service.Replica) address {
+	name = fmt.Sprintf("%s/%d", name, r.Number)
+	if r.Network == "unix" {
+		return socket(name, r.Address, 1)
+	}
+	a := socket(name, r.Address, 1)
+	a.network = r.Network
+	return a
+}

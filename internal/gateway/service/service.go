@@ -1,0 +1,152 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/headrace/headrace/internal/config"
+)
+
+// Service is the processes of one upstream.
+type Service struct {
+	supervisor *Supervisor
+	name       string
+	changed    func([]*Replica)
+	ctx        context.Context
+	cancel     context.CancelFunc
+
+	publishing sync.Mutex // orders the calls of changed
+	rolling    sync.Mutex // one replacement of all at a time
+
+	mu    sync.Mutex
+	cfg   *config.Upstream
+	slots []*slot
+	sick  map[int]bool // slots whose processes fail
+}
+
+// Change takes a new configuration: another number of replicas is reached at once; if the command, its folder or its environment is
+// another one, the processes are replaced in the background, which is tried until it succeeds. The rest holds for new processes.
+func (v *Service) Change(c *config.Upstream) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old := v.cfg
+	v.cfg = c
+	v.fit()
+	if old.Run != c.Run || old.Directory != c.Directory || !maps.Equal(old.Env, c.Env) {
+		v.supervisor.work.Go(func() { v.roll(c) })
+	}
+}
+
+// fit makes as many slots as there are to be replicas. It is called with the mutex held.
+func (v *Service) fit() {
+	if v.ctx.Err() != nil {
+		return
+	}
+	for len(v.slots) < v.cfg.Replicas {
+		k := &slot{service: v, number: len(v.slots) + 1, orders: make(chan order)}
+		k.ctx, k.cancel = context.WithCancel(v.ctx)
+		v.slots = append(v.slots, k)
+		v.supervisor.work.Go(k.run)
+	}
+	for _, k := range v.slots[v.cfg.Replicas:] {
+		k.cancel()
+	}
+	v.slots = v.slots[:v.cfg.Replicas]
+}
+
+// Replace replaces all processes by new ones; see Supervisor.Replace.
+func (v *Service) Replace(ctx context.Context) error {
+	v.rolling.Lock()
+	defer v.rolling.Unlock()
+	v.mu.Lock()
+	slots := slices.Clone(v.slots)
+	v.mu.Unlock()
+	for _, k := range slots {
+		if err := k.replace(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roll replaces all processes until it succeeds or there is another configuration.
+func (v *Service) roll(c *config.Upstream) {
+	for failures := 1; ; failures++ {
+		err := v.Replace(v.ctx)
+		if err == nil || v.ctx.Err() != nil {
+			if failures > 1 {
+				v.supervisor.health.Clear(failing, v.name)
+			}
+			return
+		}
+		v.supervisor.log.Error("processes cannot be replaced, the old ones stay", "service", v.name, "error", err, "next_try_in", backoff(failures))
+		v.supervisor.health.Raise(failing, v.name, "the new command does not become ready, the old processes stay: %s", err)
+		timer := time.NewTimer(jitter(backoff(failures)))
+		select {
+		case <-timer.C:
+		case <-v.ctx.Done():
+			timer.Stop()
+			return
+		}
+		v.mu.Lock()
+		other := v.cfg != c
+		v.mu.Unlock()
+		if other {
+			return
+		}
+	}
+}
+
+// Close ends the service in the background: its processes get no more requests, and are ended when theirs have.
+func (v *Service) Close() error {
+	s := v.supervisor
+	s.mu.Lock()
+	if s.services[v.name] == v {
+		delete(s.services, v.name)
+	}
+	s.mu.Unlock()
+	v.cancel()
+	s.health.Clear(failing, v.name)
+	return nil
+}
+
+// publish puts a process in the place of that of a slot, and tells who sends requests.
+func (v *Service) publish(k *slot, r *Replica) {
+	v.publishing.Lock()
+	defer v.publishing.Unlock()
+	v.mu.Lock()
+	k.current = r
+	k.since = time.Now()
+	var list []*Replica
+	for _, k := range v.slots {
+		if k.current != nil {
+			list = append(list, k.current)
+		}
+	}
+	v.mu.Unlock()
+	v.changed(list)
+}
+
+// suffers raises the condition of the service while processes of a slot fail, and ends it when those of none do.
+func (v *Service) suffers(k *slot, failures int, why string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.sick == nil {
+		v.sick = map[int]bool{}
+	}
+	h := v.supervisor.health
+	switch {
+	case v.ctx.Err() != nil:
+	case failures >= manyFailures:
+		v.sick[k.number] = true
+		h.Raise(failing, v.name, "replica %d failed %d times in a row: %s", k.number, failures, why)
+	case failures == 0:
+		delete(v.sick, k.number)
+		if len(v.sick) == 0 {
+			h.Clear(failing, v.name)
+		}
+	}
+}

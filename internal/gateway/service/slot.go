@@ -1,0 +1,150 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/headrace/headrace/internal/config"
+)
+
+const (
+	manyFailures   = 5 // in a row, until a service counts as failing
+	firstBackoff   = 100 * time.Millisecond
+	longestBackoff = 30 * time.Second
+)
+
+// slot is the place of one replica. Its goroutine keeps a process in it.
+type slot struct {
+	service *Service
+	number  int
+	orders  chan order
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	current  *Replica  // that takes requests; nil for none. The mutex of the service guards what follows
+	since    time.Time // of current
+	restarts int
+	trouble  string // why there is none, or the last one ended
+}
+
+// order asks for a replacement; the answer goes to done.
+type order struct {
+	ctx  context.Context
+	done chan error
+}
+
+var errStopped = errors.New("the service has been stopped")
+
+func (k *slot) replace(ctx context.Context) error {
+	o := order{ctx, make(chan error, 1)}
+	select {
+	case k.orders <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-k.ctx.Done():
+		return nil // it is one too many
+	}
+	return <-o.done
+}
+
+// run keeps a process in the slot until it is cancelled, and ends that then.
+func (k *slot) run() {
+	v := k.service
+	restart := time.NewTimer(0)
+	defer restart.Stop()
+	var stable <-chan time.Time
+	var current *Replica
+	failures := 0
+	failed := func(why string) {
+		failures++
+		pause := jitter(backoff(failures))
+		restart.Reset(pause)
+		v.supervisor.log.Error("process is started again", "service", v.name, "replica", k.number, "failures", failures, "in", pause, "why", why)
+		v.suffers(k, failures, why)
+		v.mu.Lock()
+		k.trouble = why
+		k.restarts++
+		v.mu.Unlock()
+	}
+	begin := func(ctx context.Context) error {
+		fresh, err := k.start(ctx)
+		if err != nil {
+			return err
+		}
+		old := current
+		current = fresh
+		v.publish(k, fresh)
+		stable = time.After(v.supervisor.stable)
+		if old != nil {
+			v.supervisor.work.Go(func() { old.retire(v.supervisor.hard) })
+		}
+		return nil
+	}
+	for {
+		var exited chan struct{}
+		if current != nil {
+			exited = current.exited
+		}
+		select {
+		case <-k.ctx.Done():
+			if current != nil {
+				v.publish(k, nil)
+				current.retire(v.supervisor.hard)
+			}
+			return
+		case <-exited:
+			dead := current
+			current, stable = nil, nil
+			v.publish(k, nil)
+			failed(dead.ending())
+		case <-stable:
+			stable, failures = nil, 0
+			v.suffers(k, 0, "")
+		case <-restart.C:
+			if current != nil {
+				continue
+			}
+			if err := begin(k.ctx); err != nil && k.ctx.Err() == nil {
+				failed(err.Error())
+			}
+		case o := <-k.orders:
+			ctx, cancel := context.WithCancel(o.ctx)
+			release := context.AfterFunc(k.ctx, cancel)
+			err := begin(ctx)
+			release()
+			cancel()
+			if k.ctx.Err() != nil && err != nil {
+				err = errStopped
+			}
+			o.done <- err
+		}
+	}
+}
+
+// start makes a process that takes connections.
+func (k *slot) start(ctx context.Context) (*Replica, error) {
+	v := k.service
+	v.mu.Lock()
+	var c *config.Upstream = v.cfg
+	v.mu.Unlock()
+	r, err := v.supervisor.launch(v.name, k.number, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.await(ctx, v.name); err != nil {
+		r.end()
+		return nil, err
+	}
+	r.log.Info("process is ready", "pid", r.Pid, "address", r.Address, "took", time.Since(r.begun).Round(time.Millisecond))
+	return r, nil
+}
+
+// backoff is the pause before the next start after some that failed.
+func backoff(failures int) time.Duration {
+	return min(longestBackoff, firstBackoff<<min(failures-1, 20))
+}
+
+// jitter keeps processes that fail together from starting together.
+func jitter(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) }
