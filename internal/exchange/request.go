@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -32,6 +33,7 @@ type Request struct {
 	client netip.Addr
 	id     string
 	answer *answer
+	decode func(io.Reader) io.Reader // of the body; nil if it is read as it comes
 	done   []func(Outcome)
 }
 
@@ -114,4 +116,13 @@ func (r *Request) Traceparent() string {
 		_, r.span = traces.Start(ctx, string(r.Method())+" "+string(r.Path()), trace.WithSpanKind(trace.SpanKindServer))
 	}
 	return observe.FormatTraceparent(r.span.SpanContext())
+}
+
+// Acquire makes a request of a context that came by no listener. Release it.
+func (s *Server) Acquire(ctx *fasthttp.RequestCtx) *Request { return acquire(ctx, s) }
+
+// Release lets go of a request that Acquire made.
+func (r *Request) Release() {
+	r.end()
+	r.release()
 }

@@ -1,0 +1,150 @@
+// Package handover lets a process take the place of another: the listening sockets go over to the successor, so that connections that come
+// meanwhile wait instead of being refused, and the data folder does when the predecessor has closed it.
+//
+// The successor is started with the sockets as open files, reads its configuration and says that it is ready. The predecessor then stops
+// taking connections, closes its engine and says so; it ends when the requests that it has begun are answered.
+package handover
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Variables of the environment of a successor.
+const (
+	socketsVariable = "HEADRACE_HANDOVER_SOCKETS" // NETWORK ADDRESS separated by semicolons; the files begin with 4
+	pipeFile        = 3                           // a stream socket between the two
+	firstSocket     = 4
+)
+
+// Sockets are the listening sockets of a process. The zero value has inherited none.
+type Sockets struct {
+	mu        sync.Mutex
+	inherited map[string]*os.File
+	open      map[string]syscall.Conn
+	order     []string
+}
+
+func key(network, address string) string { return network + " " + address }
+
+// Listen takes the socket of the predecessor for this address, or makes one.
+func (s *Sockets) Listen(network, address string) (net.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var l net.Listener
+	var err error
+	if f := s.take(network, address); f != nil {
+		l, err = net.FileListener(f)
+		_ = f.Close()
+	} else {
+		l, err = net.Listen(network, address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.keep(network, address, l)
+	return l, nil
+}
+
+// ListenPacket is Listen for UDP.
+func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var c net.PacketConn
+	var err error
+	if f := s.take(network, address); f != nil {
+		c, err = net.FilePacketConn(f)
+		_ = f.Close()
+	} else {
+		c, err = net.ListenPacket(network, address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.keep(network, address, c)
+	return c, nil
+}
+
+func (s *Sockets) take(network, address string) *os.File {
+	f := s.inherited[key(network, address)]
+	delete(s.inherited, key(network, address))
+	return f
+}
+
+func (s *Sockets) keep(network, address string, socket any) {
+	conn, ok := socket.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if s.open == nil {
+		s.open = map[string]syscall.Conn{}
+	}
+	if s.open[key(network, address)] == nil {
+		s.order = append(s.order, key(network, address))
+	}
+	s.open[key(network, address)] = conn
+}
+
+// DropRest closes what was inherited and is not used.
+func (s *Sockets) DropRest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, f := range s.inherited {
+		_ = f.Close()
+		delete(s.inherited, name)
+	}
+}
+
+// files are copies of the sockets, which have their numbers; the caller closes them.
+func (s *Sockets) files() (names []string, numbers []int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.order {
+		raw, err := s.open[name].SyscallConn()
+		if err == nil {
+			var inner error
+			// Not File, which would make the socket block for both processes.
+			err = raw.Control(func(fd uintptr) {
+				var n int
+				if n, inner = dup(int(fd)); inner == nil {
+					names, numbers = append(names, name), append(numbers, n)
+				}
+			})
+			if err == nil {
+				err = inner
+			}
+		}
+		if err != nil {
+			for _, n := range numbers {
+				_ = syscall.Close(n)
+			}
+			return nil, nil, fmt.Errorf("socket %s: %w", name, err)
+		}
+	}
+	return names, numbers, nil
+}
+
+func dup(fd int) (int, error) {
+	n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// inherit takes the files of a successor.
+func (s *Sockets) inherit(list string) {
+	s.inherited = map[string]*os.File{}
+	for i, name := range strings.Split(list, ";") {
+		if name == "" {
+			continue
+		}
+		syscall.CloseOnExec(firstSocket + i)
+		s.inherited[name] = os.NewFile(uintptr(firstSocket+i), "socket "+strconv.Itoa(i))
+	}
+}

@@ -1,0 +1,95 @@
+package edge
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/observe"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Check compiles the routes of a configuration and tries the tests that stand beside them, without listening and without functions. It
+// returns how many tests there are, and what is wrong: HR9003, HR9008 for each test that failed.
+func Check(c *config.Config, g Gateway, log *slog.Logger) (tests int, wrong []*problem.Error) {
+	s := New(Deps{Config: c, Functions: functions.NewRegistry(), Health: observe.NewHealth(log), Log: log, Gateway: g})
+	defer s.access.Close()
+	if err := s.Configure(c); err != nil {
+		return 0, []*problem.Error{problem.From(err)}
+	}
+	for i := range c.Routes {
+		for j := range c.Routes[i].Tests {
+			tests++
+			if what := s.try(&c.Routes[i], &c.Routes[i].Tests[j]); what != "" {
+				key := fmt.Sprintf("routes[%d].tests[%d]", i, j)
+				where := c.Origin(key)
+				if where == "default" {
+					where = key
+				}
+				wrong = append(wrong, problem.New("HR9008", "%s: %s", c.Routes[i].Tests[j].Request, what).At(where))
+			}
+		}
+	}
+	for _, f := range s.folders {
+		_ = f.root.Close()
+	}
+	return tests, wrong
+}
+
+// try sends one request through the routes; it returns what is not as expected.
+func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
+	method, address, _ := strings.Cut(test.Request, " ")
+	request, err := newRequest(method, address, test.Headers)
+	if err != nil {
+		return problem.From(err).What
+	}
+	var ctx fasthttp.RequestCtx
+	ctx.Init(request, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")), nil)
+	r := s.door.Acquire(&ctx)
+	defer r.Release()
+	err = s.admit(r)
+	title, action := "none", ""
+	switch found := r.Route.(type) {
+	case *route:
+		title, action = found.title, found.action
+	case asPreflight:
+		title, action = found.title, "respond"
+	}
+	expected := test.Route
+	if expected == "" {
+		expected = declared.Title()
+	}
+	if title != expected {
+		return fmt.Sprintf("the route is %s, not %s", title, expected)
+	}
+	if test.Status == 0 && len(test.Expect) == 0 {
+		return ""
+	}
+	asked := map[string]bool{"proxy": true, "split": true, "merge": true}[action] && err == nil
+	if asked || r.Code == "HR2003" || err != nil && problem.From(err).Code == "HR2003" {
+		return "its answer comes from somebody who is not asked here; expect no status and no headers"
+	}
+	if err == nil {
+		err = s.serve(r)
+	}
+	if err != nil && err != exchange.Answered {
+		r.Problem(err)
+	}
+	s.finish(r)
+	if got := r.Response.StatusCode(); test.Status != 0 && got != test.Status {
+		return strings.TrimSpace(fmt.Sprintf("the status is %d, not %d %s", got, test.Status, r.Code))
+	}
+	for name, want := range test.Expect {
+		if got := string(r.Response.Header.Peek(name)); got != want {
+			return fmt.Sprintf("the header %s is %q, not %q", name, got, want)
+		}
+	}
+	return ""
+}
