@@ -15,6 +15,8 @@ import (
 	"github.com/headrace/headrace/internal/edge"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/gateway"
+	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
@@ -47,6 +49,7 @@ type App struct {
 	deaths     *prometheus.CounterVec
 	runtime    string
 	engine     *engine.Engine
+	keys       *keys.Store
 	functions  *functions.Registry
 	jobs       *jobs.Jobs
 	operations operations // of functions on live channels
@@ -54,6 +57,7 @@ type App struct {
 	remote     *workers.Listener
 	live       *live.Live // nil if it is not configured
 	control    *control.Server
+	gateway    *gateway.Gateway
 	edge       *edge.Server
 }
 
@@ -108,6 +112,9 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	}, a.log); err != nil {
 		return err
 	}
+	if a.keys, err = keys.Open(ctx, a.engine, a.log); err != nil {
+		return err
+	}
 	if a.runtime, err = extract(c.Engine.Data); err != nil {
 		return err
 	}
@@ -118,7 +125,11 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	a.jobs.SetTraces(a.traces)
 	a.jobs.SetOperations(&a.operations)
 	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
-	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log})
+	if err := a.openGateway(ctx); err != nil {
+		return err
+	}
+	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log,
+		Gateway: forEdge{a.gateway}, Access: o.Log})
 	if err := a.openLive(ctx); err != nil {
 		return err
 	}
@@ -188,6 +199,9 @@ func (a *App) stop() {
 	if a.edge != nil {
 		a.stopped("public listener", a.edge.Stop(ctx))
 	}
+	if a.gateway != nil {
+		a.stopped("gateway", a.gateway.Stop(ctx))
+	}
 	a.pools.stop(ctx, a.log)
 	if a.live != nil { // after the pools, whose last tasks may publish
 		a.stopped("live connections", a.live.Stop(ctx))
@@ -200,6 +214,9 @@ func (a *App) stop() {
 	}
 	if a.jobs != nil {
 		a.stopped("jobs", a.jobs.Stop(ctx))
+	}
+	if a.keys != nil {
+		a.stopped("API keys", a.keys.Stop(ctx))
 	}
 	if a.engine != nil {
 		a.stopped("engine", a.engine.Stop(ctx))

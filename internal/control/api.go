@@ -26,6 +26,11 @@ func (s *Server) admitLive(r *exchange.Request) error {
 	if s.Live == nil {
 		return s.liveOn(r)
 	}
+	return s.admitJSON(r)
+}
+
+// admitJSON lets a body in that is JSON.
+func (s *Server) admitJSON(r *exchange.Request) error {
 	if !r.IsJSON() {
 		return problem.New("HR1008", "the body is %.80q", r.Media()).Hinting("send application/json")
 	}

@@ -134,8 +134,11 @@ func (s *Server) liveDisconnect(r *exchange.Request) error {
 	return encode(r, map[string]int{"disconnected": n})
 }
 
-// request reads the body into v, whose members are all there are: HR3019.
-func (s *Server) request(r *exchange.Request, v any) error {
+// request reads the body of a request about live channels: HR3019.
+func (s *Server) request(r *exchange.Request, v any) error { return s.decode(r, "HR3019", v) }
+
+// decode reads the body into v, whose members are all there are, or tells so with the code.
+func (s *Server) decode(r *exchange.Request, code string, v any) error {
 	body, err := r.Body(int64(s.Config.Server.MaxJSON))
 	if err != nil {
 		return err
@@ -146,7 +149,7 @@ func (s *Server) request(r *exchange.Request, v any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return problem.New("HR3019", "%w", err)
+		return problem.New(code, "%w", err)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
@@ -122,6 +123,7 @@ type rig struct {
 	jobs    *jobs.Jobs
 	fns     *functions.Registry
 	pool    *workers.Pool
+	keys    *keys.Store
 	control *control.Server
 	live    *live.Live       // nil unless it is configured
 	door    *exchange.Server // of live
@@ -168,6 +170,8 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		CancelGrace: 400 * time.Millisecond, Grace: time.Second, Spool: filepath.Join(r.dir, "data", "spool")}, quiet{}, log)
 	must(t, err)
 	must(t, r.fns.SetPool(r.pool))
+	r.keys, err = keys.Open(ctx, r.engine, log)
+	must(t, err)
 	r.jobs.SetPool(r.pool)
 	if r.config.Live != nil {
 		r.openLive(ctx, log)
@@ -178,7 +182,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 	must(t, public.Start(ctx))
 	r.public = "http://" + public.Addr().String()
 	r.control = control.New(control.Deps{
-		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Live: r.live,
+		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Keys: r.keys, Live: r.live,
 		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
 		Edge:    public,
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,
@@ -191,7 +195,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		defer cancel()
 		http.DefaultClient.CloseIdleConnections()
 		r.jobs.Quiesce()
-		for _, stop := range []func(context.Context) error{r.control.Stop, public.Stop, r.stopLive, r.pool.Stop, r.jobs.Stop, r.engine.Stop} {
+		for _, stop := range []func(context.Context) error{r.control.Stop, public.Stop, r.stopLive, r.pool.Stop, r.keys.Stop, r.jobs.Stop, r.engine.Stop} {
 			if err := stop(ctx); err != nil {
 				t.Error(err)
 			}

@@ -24,6 +24,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
@@ -38,6 +39,7 @@ type Deps struct {
 	Functions *functions.Registry
 	Jobs      *jobs.Jobs
 	Pools     func() []*workers.Pool
+	Keys      *keys.Store
 	Live      *live.Live // nil while the live plane is off
 	Edge      *edge.Server
 	Upstreams func() any // what there is to tell of them, as JSON; nil tells of none
