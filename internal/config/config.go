@@ -40,6 +40,8 @@ type Config struct {
 	Upstreams map[string]*Upstream `yaml:"upstreams"`
 	// Policies of routes, by name. The entry defaults holds for every route, for what neither it nor an entry that it names has.
 	Policies map[string]*Policy `yaml:"policies"`
+	// Bounds of what policies hold in memory.
+	Gateway Gateway `yaml:"gateway"`
 	// Logs of headrace itself.
 	Log Log `yaml:"log"`
 	// Export of traces.
@@ -76,9 +78,10 @@ func Default() *Config {
 			Memory: 256 * MiB, MaxJobsPerRequest: 10_000, Inline: 64 * KiB, Idempotency: 24 * time.Hour, CrashLimit: 3,
 			LogLines: 1000, LogBytes: 256 * KiB,
 		},
-		Log:    Log{Level: "info", Format: "auto"},
-		Trace:  Trace{Sample: 1},
-		places: map[string]place{},
+		Gateway: Gateway{LimitKeys: 1_000_000, CacheMemory: 128 * MiB},
+		Log:     Log{Level: "info", Format: "auto"},
+		Trace:   Trace{Sample: 1},
+		places:  map[string]place{},
 	}
 }
 

@@ -125,7 +125,7 @@ func defaultText(v reflect.Value) string {
 
 // declarations are the sources of the structs: the comments of the fields are their documentation.
 //
-//go:embed access.go auth.go cache.go compress.go config.go engine.go jobs.go limit.go live.go merge.go observe.go openapi.go policy.go pool.go protect.go
+//go:embed access.go auth.go cache.go compress.go config.go engine.go gateway.go jobs.go limit.go live.go merge.go observe.go openapi.go policy.go pool.go protect.go
 //go:embed queue.go route.go server.go tls.go upstream.go
 var declarations embed.FS
 

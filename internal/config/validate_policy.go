@@ -24,7 +24,21 @@ func (c *Config) validatePolicy(at string, p *Policy) error {
 	if err := c.validatePrefixes(at+".deny", p.Deny); err != nil {
 		return err
 	}
-	return nil
+	if err := c.validateAuth(at+".auth", p.Auth); err != nil {
+		return err
+	}
+	if p.Compress != nil {
+		if err := c.validateCompress(at+".compress", p.Compress); err != nil {
+			return err
+		}
+	}
+	if err := c.validateLimits(at, p.Limits); err != nil {
+		return err
+	}
+	if err := c.validateCache(at+".cache", p.Cache); err != nil {
+		return err
+	}
+	return c.validateProtect(at, p)
 }
 
 func (c *Config) validatePrefixes(at string, list []string) error {
