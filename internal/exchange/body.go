@@ -14,10 +14,18 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// Fits refuses a body that announces more than limit bytes, before it is read: HR1003. A body in an encoding is HR1008.
-func (r *Request) Fits(limit int64) error {
+// Within refuses a body that announces more than limit bytes, before it is read: HR1003. It may be in an encoding.
+func (r *Request) Within(limit int64) error {
 	if n := r.Request.Header.ContentLength(); int64(n) > limit {
 		return tooLarge(limit)
+	}
+	return nil
+}
+
+// Fits is Within for those who read the body: one in an encoding that nobody decodes is HR1008.
+func (r *Request) Fits(limit int64) error {
+	if err := r.Within(limit); err != nil {
+		return err
 	}
 	if encoding := r.Request.Header.ContentEncoding(); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 		return problem.New("HR1008", "the body is encoded as %.40q", encoding).Hinting("send the body without Content-Encoding")
@@ -37,7 +45,7 @@ func (r *Request) body(limit int64, into []byte) ([]byte, error) {
 	if err := r.Fits(limit); err != nil {
 		return nil, err
 	}
-	length := r.Request.Header.ContentLength()
+	length := int(r.Length())
 	if length == 0 {
 		return into, nil
 	}
@@ -81,6 +89,14 @@ func (r *Request) Borrow(limit int64) (body []byte, done func(), err error) {
 
 // Stream is the body as it comes: HR1003 after limit bytes, HR1004 if it is cut. The time between two reads is bounded, not the whole.
 func (r *Request) Stream(limit int64) io.Reader {
+	if r.decode != nil {
+		return &decoded{from: r.decode(r.raw(limit)), limit: limit}
+	}
+	return r.raw(limit)
+}
+
+// raw is the body as the client sends it.
+func (r *Request) raw(limit int64) io.Reader {
 	from := r.RequestBodyStream()
 	if from == nil {
 		return bytes.NewReader(r.PostBody())
