@@ -19,8 +19,9 @@ type Gateway interface {
 type Plan interface {
 	// Handler makes the action of a route; nil for one that is not the gateway's.
 	Handler(r *config.Route) (exchange.Handler, error)
-	// Policies are those of a route, the outermost first, and what answers CORS preflights; nil if pages of other hosts may not ask.
-	Policies(title string, p *config.Policy, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error)
+	// Policies are those around a route with this title, pattern and methods, the outermost first, and what answers CORS preflights; nil if
+	// pages of other hosts may not ask.
+	Policies(p *config.Policy, title, pattern string, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error)
 	Commit()
 	Discard()
 }

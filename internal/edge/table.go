@@ -158,7 +158,7 @@ func (b *builder) add(r *route, p *config.Policy, last exchange.Policy, serve ex
 	var list []exchange.Policy
 	if b.plan != nil {
 		var err error
-		if list, r.preflight, err = b.plan.Policies(r.title, p, r.rule.Methods); err != nil {
+		if list, r.preflight, err = b.plan.Policies(p, r.title, r.rule.Path, r.rule.Methods); err != nil {
 			b.refuse(at(err, r.place))
 			return
 		}
