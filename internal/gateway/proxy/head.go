@@ -76,6 +76,7 @@ type head struct {
 
 	raw, clean  []byte
 	nominated   [][]byte // headers that Connection names; they do not go on
+	settled     bool     // nominated is what it stays
 	switching   bool     // Connection says upgrade
 	addresses   []byte   // X-Forwarded-For of a proxy that is trusted
 	hops        []byte   // Forwarded likewise
@@ -277,7 +278,7 @@ func (h *head) connection(value []byte) {
 		case len(option) == 0 || equal(option, "close") || equal(option, "keep-alive") || equal(option, "te") || equal(option, "http2-settings"):
 		case equal(option, "upgrade"):
 			h.switching = true
-		case !h.isNominated(option):
+		case !h.settled && !h.isNominated(option):
 			h.nominated = append(h.nominated, option)
 		}
 	}
@@ -295,7 +296,7 @@ func (h *head) keep(s *heads, raw []byte) {
 			kept = append(kept, name)
 		}
 	}
-	h.nominated = kept
+	h.nominated, h.settled = kept, true
 }
 
 // same tells whether a header has all the values that the client sent, and no others.

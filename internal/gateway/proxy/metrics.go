@@ -1,0 +1,38 @@
+package proxy
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are the figures of all proxies. It is a prometheus.Collector and outlives reloads.
+type Metrics struct {
+	retried  *prometheus.CounterVec
+	mirrored *prometheus.CounterVec
+	tunnels  *prometheus.GaugeVec
+}
+
+// NewMetrics returns figures that are all 0.
+func NewMetrics() *Metrics {
+	return &Metrics{
+		retried: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "headrace_gateway_retries_total", Help: "Requests that were sent to an upstream once more."}, []string{"upstream"}),
+		mirrored: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "headrace_gateway_mirrored_total",
+			Help: "Requests that were copied to an upstream, by result: ok, failed, or dropped because too many copies were under way or the body was too large."}, []string{"upstream", "result"}),
+		tunnels: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "headrace_gateway_tunnels", Help: "Upgraded connections, such as WebSockets, that are open."}, []string{"upstream"}),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
+	m.retried.Describe(to)
+	m.mirrored.Describe(to)
+	m.tunnels.Describe(to)
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(to chan<- prometheus.Metric) {
+	m.retried.Collect(to)
+	m.mirrored.Collect(to)
+	m.tunnels.Collect(to)
+}
+
+func (m *Metrics) retries(upstream string) prometheus.Counter {
+	return m.retried.WithLabelValues(upstream)
+}
