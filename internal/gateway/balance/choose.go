@@ -97,17 +97,19 @@ func (v *view) inTurn(turn uint64, p *Pick) *Target {
 }
 
 // cost is what one request more would make of the load of a target, by its weight.
-func (t *Target) cost() float64 { return float64(t.Busy()+1) / (float64(t.weight) * t.share()) }
+func (t *Target) cost() float64 { return float64(t.Busy()+1) / float64(t.weight) }
 
 // least is the target with the fewest requests by weight. Among equals it takes turns.
 func (v *view) least(turn uint64, p *Pick) *Target {
-	var best *Target
+	var best, spare *Target // spare comes back slowly
 	lowest := math.Inf(1)
 	n := len(v.targets)
 	i := int(turn % uint64(n))
 	for range n {
 		if t := v.targets[i]; !tried(p.Tried, t) {
-			if c := t.cost(); c < lowest {
+			if c := t.cost(); !t.passes() {
+				spare = t
+			} else if c < lowest {
 				best, lowest = t, c
 			}
 		}
@@ -115,10 +117,13 @@ func (v *view) least(turn uint64, p *Pick) *Target {
 			i = 0
 		}
 	}
-	if best == nil {
-		return v.targets[turn%uint64(n)]
+	switch {
+	case best != nil:
+		return best
+	case spare != nil:
+		return spare
 	}
-	return best
+	return v.targets[turn%uint64(n)]
 }
 
 // better is that of two at random that has fewer requests.
@@ -137,7 +142,7 @@ func (v *view) better(p *Pick) *Target {
 	if tried(p.Tried, a) || tried(p.Tried, b) {
 		return v.inTurn(r>>32, p)
 	}
-	if load, other := float64(a.Busy()+1)/a.share(), float64(b.Busy()+1)/b.share(); other < load || other == load && b.slow.Load() == 0 && !a.passes() {
+	if b.passes() && (b.Busy() < a.Busy() || !a.passes()) {
 		return b
 	}
 	return a

@@ -27,6 +27,7 @@ type Set struct {
 	health   *observe.Health
 	services *service.Supervisor
 	resolver Resolver
+	epoch    time.Time
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -42,7 +43,7 @@ type Set struct {
 // NewSet returns a Set without upstreams.
 func NewSet(d Deps) *Set {
 	s := &Set{
-		log: d.Log, health: d.Health, services: d.Services, resolver: d.Resolver,
+		log: d.Log, health: d.Health, services: d.Services, resolver: d.Resolver, epoch: time.Now(),
 		upstreams: map[string]*Upstream{}, processes: map[string]*processes{}, records: map[string]*record{},
 	}
 	if s.resolver == nil {

@@ -28,7 +28,7 @@ type Target struct {
 	transport func() http.RoundTripper // made once
 
 	fails atomic.Int32 // in a row
-	slow  atomic.Int64 // when it came back, as time since epoch; 0 once it has its full share
+	slow  atomic.Int64 // when it came back, as time since that of the set; 0 once it has its full share
 
 	health          // guarded by the mutex of the upstream
 	stop     func() // ends the checks
@@ -40,8 +40,6 @@ type Target struct {
 	busy atomic.Int64
 	_    [56]byte
 }
-
-var epoch = time.Now()
 
 // newTarget opens nothing yet: connections are made by requests.
 func (u *Upstream) newTarget(a address) *Target {
@@ -130,7 +128,7 @@ func (t *Target) share() float64 {
 	if from == 0 {
 		return 1
 	}
-	part := float64(time.Since(epoch)-time.Duration(from)) / float64(t.upstream.cfg.Eject.SlowStart)
+	part := float64(time.Since(t.upstream.set.epoch)-time.Duration(from)) / float64(t.upstream.cfg.Eject.SlowStart)
 	if part >= 1 {
 		t.slow.CompareAndSwap(from, 0)
 		return 1
@@ -149,7 +147,7 @@ func (t *Target) passes() bool {
 // back lets the share of the target grow from nothing.
 func (t *Target) back() {
 	if t.upstream.cfg.Eject.SlowStart > 0 {
-		t.slow.Store(max(1, int64(time.Since(epoch))))
+		t.slow.Store(max(1, int64(time.Since(t.upstream.set.epoch))))
 	}
 }
 
