@@ -125,7 +125,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	a.jobs.SetTraces(a.traces)
 	a.jobs.SetOperations(&a.operations)
 	a.registry.MustRegister(a.jobs.Metrics, a.health, a.deaths, engineMetrics{a.engine})
-	if err := a.openGateway(ctx); err != nil {
+	if err := a.openGateway(); err != nil {
 		return err
 	}
 	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log,

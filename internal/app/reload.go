@@ -60,7 +60,7 @@ func (r *reloads) compose() {
 		}})
 	}
 	r.parts = append(r.parts,
-		part{is("routes"), r.edge.Configure, func(into, from *config.Config) { into.Routes = from.Routes }},
+		part{takesRoutes, r.edge.Configure, keepRoutes},
 		part{is("log.level"), r.configureLog, func(into, from *config.Config) { into.Log.Level = from.Log.Level }},
 	)
 }
@@ -69,6 +69,17 @@ func is(name string) func(string) bool { return func(key string) bool { return k
 
 // takesLive leaves out that the plane is turned off, which takes a restart as turning it on does.
 func takesLive(key string) bool { return strings.HasPrefix(key, "live.") }
+
+// takesRoutes are the keys of what the public listener does with a request.
+func takesRoutes(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	return slices.Contains([]string{"routes", "upstreams", "policies"}, section) || strings.HasPrefix(key, "log.access")
+}
+
+func keepRoutes(into, from *config.Config) {
+	into.Routes, into.Upstreams, into.Policies = from.Routes, from.Upstreams, from.Policies
+	into.Log.Access, into.Log.AccessFile = from.Log.Access, from.Log.AccessFile
+}
 
 func (r *reloads) configureLive(c *config.Config) error {
 	if c.Live == nil {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -11,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/edge"
+	"github.com/headrace/headrace/internal/gateway"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -25,10 +29,34 @@ func (a *app) checkCommand() *cobra.Command {
 			if err := a.checkFiles(c); err != nil {
 				return err
 			}
-			fmt.Fprintln(a.Stderr, "the configuration is valid")
-			return nil
+			return a.checkRoutes(c)
 		},
 	}
+}
+
+// checkRoutes compiles the routes and tries their tests.
+func (a *app) checkRoutes(c *config.Config) error {
+	log := slog.New(slog.DiscardHandler)
+	tests, wrong := edge.Check(c, dry{gateway.Check(c, log)}, log)
+	if len(wrong) > 0 {
+		for _, p := range wrong[1:] {
+			a.complain(p)
+		}
+		return wrong[0]
+	}
+	fmt.Fprint(a.Stderr, "the configuration is valid")
+	if tests > 0 {
+		fmt.Fprintf(a.Stderr, ", and %d tests of routes pass", tests)
+	}
+	fmt.Fprintln(a.Stderr)
+	return nil
+}
+
+// dry is a gateway as the routes want it.
+type dry struct{ *gateway.Gateway }
+
+func (g dry) Prepare(ctx context.Context, c *config.Config) (edge.Plan, error) {
+	return g.Gateway.Prepare(ctx, c)
 }
 
 // checkFiles looks for what the configuration names.

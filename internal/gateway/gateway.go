@@ -1,0 +1,75 @@
+// Package gateway is the plane that passes requests on: upstreams and how they are asked, and the policies that stand around a route. Each
+// policy is a package below; here they are joined, in their order.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/engine"
+	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/gateway/auth"
+	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/gateway/compress"
+	"github.com/headrace/headrace/internal/gateway/keys"
+	"github.com/headrace/headrace/internal/gateway/limit"
+	"github.com/headrace/headrace/internal/gateway/proxy"
+	"github.com/headrace/headrace/internal/gateway/service"
+	"github.com/headrace/headrace/internal/observe"
+)
+
+// Deps are the parts that the gateway needs.
+type Deps struct {
+	Config *config.Config
+	Engine *engine.Engine
+	Keys   *keys.Store
+	Health *observe.Health
+	// Call runs a function and returns its result, JSON; args are an object.
+	Call func(ctx context.Context, name string, args []byte, caller exchange.Caller) ([]byte, error)
+	Log  *slog.Logger
+}
+
+// Gateway is what outlives a change of the configuration: connections, processes, counts, keys, kept answers.
+type Gateway struct {
+	Limits *limit.Store
+
+	deps      Deps
+	services  *service.Supervisor
+	upstreams *balance.Set
+	tokens    *auth.Registry
+	encoders  *compress.Encoders
+	proxied   *proxy.Metrics
+	dry       bool // nothing is put in force
+}
+
+// Open makes the gateway of a node; no upstream is asked yet.
+func Open(d Deps) (*Gateway, error) {
+	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics()}
+	var err error
+	if g.services, err = service.New(service.Options{Folder: filepath.Join(d.Config.Engine.Data, "services"), Log: d.Log, Health: d.Health}); err != nil {
+		return nil, err
+	}
+	g.Limits = limit.NewStore(limit.Deps{Engine: d.Engine, Log: d.Log, Keys: d.Config.Gateway.LimitKeys})
+	g.upstreams = balance.NewSet(balance.Deps{Log: d.Log, Health: d.Health, Services: g.services})
+	return g, nil
+}
+
+// Stop ends health checks and processes, and what is written in the background.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.upstreams.Stop()
+	g.services.Stop(ctx)
+	g.Limits.Close()
+	return nil
+}
+
+// Status tells of the upstreams and their targets.
+func (g *Gateway) Status() []balance.Status { return g.upstreams.Status() }
+
+// Collectors are the figures of the gateway.
+func (g *Gateway) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{g.upstreams, g.Limits, g.proxied}
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/gateway/auth"
+	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/gateway/compress"
+	"github.com/headrace/headrace/internal/gateway/edit"
+	"github.com/headrace/headrace/internal/gateway/protect"
+	"github.com/headrace/headrace/internal/gateway/proxy"
+	"github.com/headrace/headrace/internal/gateway/reply"
+)
+
+// Plan is the gateway of one configuration. It is either committed or discarded.
+type Plan struct {
+	*Gateway
+	config *config.Config
+	change *balance.Change
+}
+
+// Prepare makes what a configuration asks for, and changes nothing that is in force.
+func (g *Gateway) Prepare(ctx context.Context, c *config.Config) (*Plan, error) {
+	change, err := g.upstreams.Prepare(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{g, c, change}, nil
+}
+
+// Commit puts the upstreams in force.
+func (p *Plan) Commit() {
+	if p.dry {
+		p.change.Discard()
+		return
+	}
+	p.change.Commit()
+}
+
+// Discard lets go of what was made.
+func (p *Plan) Discard() { p.change.Discard() }
+
+// Handler makes the action of a route.
+func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
+	switch {
+	case c.Redirect != "":
+		return reply.NewRedirect(c)
+	case c.Respond != nil:
+		return reply.NewRespond(c.Respond)
+	}
+	policy := p.config.PolicyOf(c)
+	return proxy.New(c, policy.Edit, p.change.Find, proxy.Deps{
+		Log: p.deps.Log, Metrics: p.proxied, MaxBody: int64(cmp.Or(policy.MaxBody, p.config.Server.MaxBody)), Protected: protected(policy.Auth),
+	})
+}
+
+// Policies are those around a route, the outermost first, and what answers preflights.
+func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error) {
+	add := func(policy exchange.Policy, failed error) {
+		if err == nil {
+			err = failed
+		}
+		list = append(list, policy)
+	}
+	if len(c.Allow)+len(c.Deny) > 0 {
+		add(protect.Addresses(c.Allow, c.Deny))
+	}
+	if c.CORS != nil {
+		policy, handler, failed := protect.CORS(c.CORS, methods)
+		preflight = handler
+		add(policy, failed)
+	}
+	if c.Secure != nil {
+		add(protect.Secure(c.Secure), nil)
+	}
+	if c.Edit != nil && len(c.Edit.Response) > 0 {
+		add(edit.Response(c.Edit, pattern))
+	}
+	if c.Compress != nil { // beyond the cache, which keeps what the upstream gave
+		add(compress.New(c.Compress, p.encoders))
+	}
+	if c.Auth != nil {
+		add(auth.New(c.Auth, p.auth(title)))
+	}
+	if c.CSRF != nil {
+		add(protect.CSRF(c.CSRF), nil)
+	}
+	if len(c.Limits) > 0 {
+		add(p.Limits.New(title, c.Limits))
+	}
+	if c.MaxConcurrent > 0 {
+		add(protect.MaxConcurrent(c.MaxConcurrent), nil)
+	}
+	if c.MaxBody > 0 {
+		add(protect.MaxBody(c.MaxBody), nil)
+	}
+	return list, preflight, err
+}
+
+func (p *Plan) auth(title string) auth.Deps {
+	return auth.Deps{
+		Route: title, Registry: p.tokens, Keys: p.deps.Keys, Log: p.deps.Log,
+		Call: func(ctx context.Context, name string, args []byte) ([]byte, error) {
+			return p.deps.Call(ctx, name, args, exchange.Caller{})
+		},
+		Pick: func(name string) (string, error) {
+			target, err := p.change.Find(name).Pick(&balance.Pick{})
+			if err != nil {
+				return "", err
+			}
+			return target.URL().String(), nil
+		},
+	}
+}
+
+// protected are the headers of requests that auth writes.
+func protected(c *config.Auth) []string {
+	if c == nil {
+		return nil
+	}
+	list := slices.Collect(maps.Keys(c.Headers))
+	if c.Forward != nil {
+		list = append(list, c.Forward.Copy...)
+	}
+	return list
+}
