@@ -20,7 +20,6 @@ type chunkState uint8
 
 const (
 	inSize      chunkState = iota
-	inBlank                // after the size, before a semicolon
 	inExtension            // after a semicolon
 	inSizeLF
 	inData
@@ -62,19 +61,13 @@ func (c *chunks) next(b []byte, most int) (data []byte, n int, err error) {
 				c.state = inSizeLF
 			case ch == ';':
 				c.state = inExtension
-			case ch == ' ' || ch == '\t':
-				c.state = inBlank
 			default:
 				return nil, n, badChunk
 			}
 			c.line++
-		case inBlank, inExtension:
+		case inExtension:
 			switch {
 			case c.line == maxExtension:
-				return nil, n, chunkExtra
-			case c.state == inBlank && ch == ';':
-				c.state = inExtension
-			case c.state == inBlank && ch != ' ' && ch != '\t':
 				return nil, n, chunkExtra
 			case ch == '\r':
 				c.state = inSizeLF

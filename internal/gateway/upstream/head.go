@@ -97,10 +97,10 @@ func (h *head) parse(b []byte, lines int) error {
 	}
 	end := 12 + valueLength(b[12:])
 	switch {
+	case b[end] == '\n' || b[end] == '\r' && b[end+1] != '\n':
+		return badLine
 	case b[end] != '\r':
 		return badStatus
-	case b[end+1] != '\n':
-		return badLine
 	case end > 12 && b[12] != ' ':
 		return badStatus
 	case end > 13:
@@ -131,10 +131,10 @@ func parseFields(fields []field, b []byte, lines int) ([]field, error) {
 		}
 		end := n + 1 + valueLength(b[n+1:])
 		switch {
+		case b[end] == '\n' || b[end] == '\r' && b[end+1] != '\n':
+			return fields, badLine
 		case b[end] != '\r':
 			return fields, badValue
-		case b[end+1] != '\n':
-			return fields, badLine
 		}
 		fields = append(fields, field{name: b[:n], value: trim(b[n+1 : end]), kind: kindOf(b[:n])})
 		b = b[end+2:]

@@ -19,8 +19,8 @@ type readiness struct {
 	asking  bool
 	out     *buffer
 	pending []byte // of out, still to be written
-	open    bool
-	n       int
+	poll    [1]unix.PollFd
+	quiet   bool
 	err     error
 }
 
@@ -77,7 +77,7 @@ func (k *conn) advance(fd uintptr) bool {
 		return r.err != syscall.EAGAIN
 	}
 	if k.kept {
-		if k.peek(fd); !r.open || r.n > 0 {
+		if k.peek(fd); !r.quiet {
 			r.err = errKept
 			return true
 		}
@@ -112,17 +112,16 @@ func (k *conn) read(fd uintptr) {
 	k.ready.err = k.came(max(n, 0), err)
 }
 
-// peek looks whether the connection is open, and at most one byte of what has come.
+// peek looks whether anything has come, the end included.
 func (k *conn) peek(fd uintptr) {
-	var one [1]byte
-	n, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	k.ready.n, k.ready.open = max(n, 0), err == nil && n > 0 || err == unix.EAGAIN || err == unix.EINTR
+	r := &k.ready
+	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	n, err := unix.Poll(r.poll[:], 0)
+	r.quiet = n == 0 && err == nil
 }
 
 // quiet tells whether the socket is open and has no bytes to read.
-func (k *conn) quiet() bool {
-	return k.raw.Control(k.ready.look) == nil && k.ready.open && k.ready.n == 0
-}
+func (k *conn) quiet() bool { return k.raw.Control(k.ready.look) == nil && k.ready.quiet }
 
 // take buffers what is there without waiting.
 func (k *conn) take() (some bool, err error) {
