@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
+)
+
+// sizes is how much each scenario does.
+type sizes struct {
+	rounds       int           // of scenarios 1 to 5
+	closed       time.Duration // each of them
+	open         time.Duration // each half of a pair of 6
+	pairs        int
+	idle         int           // connections of 7
+	settle       time.Duration // until their memory is read
+	bulk         int64         // bytes of 8
+	merges       time.Duration // each part of 9
+	reloads      int           // 10
+	replacements int           // 11
+}
+
+var (
+	full = sizes{
+		rounds: 3, closed: 2500 * time.Millisecond, open: 1500 * time.Millisecond, pairs: 3, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
+		merges: 2 * time.Second, reloads: 100, replacements: 20,
+	}
+	short = sizes{
+		rounds: 1, closed: 500 * time.Millisecond, open: 400 * time.Millisecond, pairs: 1, idle: 1000, settle: 500 * time.Millisecond, bulk: 64 << 20,
+		merges: 300 * time.Millisecond, reloads: 5, replacements: 2,
+	}
+)
+
+const (
+	connections   = 64 // of closed and open loops
+	warmth        = 300 * time.Millisecond
+	warmRequests  = 2000
+	h2Connections = 16
+	h2Streams     = 4
+)
+
+// bench runs scenarios and notes figures.
+type bench struct {
+	*report
+	sizes
+	wanted   func(scenario string) bool
+	token    string
+	upstream *server
+	broken   bool // headrace failed
+}
+
+// run runs all that is wanted.
+func (b *bench) run(ctx context.Context, all []*contender) (err error) {
+	if b.upstream, err = serve(ctx, "one"); err != nil {
+		return err
+	}
+	defer b.upstream.stop()
+	if err := b.direct(ctx); err != nil {
+		return err
+	}
+	for round := range b.rounds {
+		for _, c := range all {
+			for _, s := range b.steady() {
+				if b.wanted(s.name) && ctx.Err() == nil {
+					err := b.throughput(ctx, c, s)
+					b.conclude(c, err, s.rate, s.cpu)
+				}
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, c.title)
+		}
+	}
+	for _, s := range []struct {
+		name    string
+		run     func(context.Context, *contender) error
+		figures []*figure
+		mine    bool // headrace alone
+	}{
+		{"latency", b.latency, []*figure{added50, added99}, false},
+		{"idle", b.parked, []*figure{idlePSS, idleRSS, idleBefore}, false},
+		{"bulk", b.stream, []*figure{download, uploaded}, false},
+		{"merge", b.merge, []*figure{mergeNow, mergeLate}, true},
+		{"reload", b.reload, []*figure{reloaded}, true},
+		{"replace", b.replace, []*figure{replaced}, true},
+	} {
+		if !b.wanted(s.name) {
+			continue
+		}
+		begun := time.Now()
+		for _, c := range all {
+			if ctx.Err() == nil && (c.title == own || !s.mine) {
+				b.conclude(c, s.run(ctx, c), s.figures...)
+			}
+		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", s.name, time.Since(begun).Seconds())
+	}
+	return ctx.Err()
+}
+
+// conclude marks the figures of a contender that failed.
+func (b *bench) conclude(c *contender, err error, figures ...*figure) {
+	if err == nil {
+		return
+	}
+	b.broken = b.broken || c.title == own
+	b.failed(c.title, err, slices.DeleteFunc(figures, func(f *figure) bool { return f == nil }))
+}
+
+// closed runs a closed loop and is the requests a second and the CPU time per request of the server.
+func (b *bench) closedLoop(ctx context.Context, s *server, r request, d time.Duration) (rate float64, cpu time.Duration, err error) {
+	before := rig.CPU(s.PID())
+	plan := r.plan(connections)
+	plan.Duration = d
+	result, err := load.Closed(ctx, plan)
+	if err != nil {
+		return 0, 0, err
+	}
+	if result.Error != nil {
+		return 0, 0, fmt.Errorf("%d of %d failed: %w", result.Failed, result.Done+result.Failed, result.Error)
+	}
+	return result.Rate(), (rig.CPU(s.PID()) - before) / time.Duration(result.Done), nil
+}
+
+// direct is what the upstream does without a proxy.
+func (b *bench) direct(ctx context.Context) error {
+	for _, r := range []struct {
+		request
+		name string
+	}{{b.upstream.small(), "120 bytes"}, {b.upstream.large(), "100 KiB"}} {
+		rate, cpu, err := b.closedLoop(ctx, b.upstream, r.request, b.closed)
+		if err != nil {
+			return fmt.Errorf("directly to the upstream: %w", err)
+		}
+		b.remark("Without a proxy, %s: %s requests/s; the upstream takes %s µs of CPU for one.", r.name, rig.Digits(rate), rig.Digits(micro(cpu)))
+	}
+	return nil
+}
+
+// pass waits for d.
+func pass(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func milli(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func mega(bytes int) float64        { return float64(bytes) / (1 << 20) }

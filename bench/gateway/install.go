@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/headrace/headrace/bench/rig"
+)
+
+// scripts are what Node runs; it looks for packages beside them.
+var scripts = []string{"fastify.mjs", "express.mjs"}
+
+// install puts the rivals, in the versions pinned in rivals/, below build/bench/gateway, and says why contenders cannot take part. What is there
+// already is not installed again.
+func install(ctx context.Context, all []*contender) map[*contender]string {
+	absent := map[*contender]string{}
+	var packages error
+	for _, c := range all {
+		var err error
+		switch c.title {
+		case "ReverseProxy":
+			err = do(ctx, filepath.Join(rivalsDir, "reverseproxy"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "reverseproxy"), ".")
+		case "Traefik":
+			if _, missing := os.Stat(filepath.Join(buildDir, "traefik")); missing != nil || rig.Stale(traefikModule(), filepath.Join(buildDir, "traefik.mod")) {
+				if err = do(ctx, filepath.Join(rivalsDir, "traefik"), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(buildDir, "traefik"),
+					"github.com/traefik/traefik/v3/cmd/traefik"); err == nil {
+					err = rig.Duplicate(traefikModule(), filepath.Join(buildDir, "traefik.mod"))
+				}
+			}
+		case "Fastify", "Express":
+			if packages == nil {
+				packages = packaged(ctx)
+			}
+			err = packages
+		}
+		if err != nil {
+			absent[c] = err.Error()
+		} else if why := c.missing(); why != "" {
+			absent[c] = why
+		}
+	}
+	return absent
+}
+
+func traefikModule() string { return filepath.Join(rivalsDir, "traefik/go.mod") }
+
+// packaged installs what the scripts need.
+func packaged(ctx context.Context) error {
+	for _, name := range append(scripts, "package.json") {
+		if err := rig.Duplicate(filepath.Join(rivalsDir, name), filepath.Join(buildDir, name)); err != nil {
+			return err
+		}
+	}
+	wanted, have := filepath.Join(rivalsDir, "package-lock.json"), filepath.Join(buildDir, "package-lock.json")
+	if _, err := os.Stat(filepath.Join(buildDir, "node_modules/fastify")); err == nil && !rig.Stale(wanted, have) {
+		return nil
+	}
+	if err := rig.Duplicate(wanted, have); err != nil {
+		return err
+	}
+	return do(ctx, buildDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+}
+
+func do(ctx context.Context, dir string, argv ...string) error {
+	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	c.Dir, c.Stdout, c.Stderr = dir, os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%v: %w", argv[:2], err)
+	}
+	return nil
+}

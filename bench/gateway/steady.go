@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/headrace/headrace/bench/rig"
+)
+
+// steady is a scenario that asks as fast as it can.
+type steady struct {
+	name      string
+	rate, cpu *figure
+	run       func(context.Context, *server, time.Duration) (rate float64, cpu time.Duration, err error)
+}
+
+// steady are scenarios 1 to 5.
+func (b *bench) steady() []steady {
+	epoll := func(r func(*server) request) func(context.Context, *server, time.Duration) (float64, time.Duration, error) {
+		return func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
+			return b.closedLoop(ctx, s, r(s), d)
+		}
+	}
+	return []steady{
+		{"small", smallRate, smallCPU, epoll((*server).small)},
+		{"large", largeRate, largeCPU, epoll((*server).large)},
+		{"guarded", guardedRate, guardedCPU, epoll(func(s *server) request { return s.guarded(b.token) })},
+		{"tls", tlsRate, tlsCPU, func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
+			return secured(ctx, s, d, "--h1", "-c", strconv.Itoa(connections))
+		}},
+		{"h2", h2Rate, h2CPU, func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
+			return secured(ctx, s, d, "--npn-list=h2", "-c", strconv.Itoa(h2Connections), "-m", strconv.Itoa(h2Streams))
+		}},
+	}
+}
+
+// throughput runs one of them on a start of its own.
+func (b *bench) throughput(ctx context.Context, c *contender, f steady) error {
+	if f.name == "h2" && c.noH2 {
+		b.say(f.rate, c.title, "no HTTP/2")
+		b.say(f.cpu, c.title, "no HTTP/2")
+		return nil
+	}
+	s, err := b.start(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if f.name == "guarded" {
+		if err := b.refused(ctx, s); err != nil {
+			return err
+		}
+	}
+	if _, _, err := f.run(ctx, s, warmth); err != nil {
+		return err
+	}
+	rate, cpu, err := f.run(ctx, s, b.closed)
+	if err != nil {
+		return err
+	}
+	b.note(f.rate, c.title, rate)
+	b.note(f.cpu, c.title, micro(cpu))
+	return nil
+}
+
+var (
+	asked    = regexp.MustCompile(`finished in ([\d.]+)(us|ms|s), ([\d.]+) req/s`)
+	answered = regexp.MustCompile(`requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout`)
+	traffic  = regexp.MustCompile(`\((\d+)\) data`)
+)
+
+// secured asks over TLS for about d, with h2load.
+func secured(ctx context.Context, s *server, d time.Duration, options ...string) (rate float64, cpu time.Duration, err error) {
+	rate, _, err = h2load(ctx, s, warmRequests, options...)
+	if err != nil {
+		return 0, 0, err
+	}
+	return h2load(ctx, s, max(int(rate*d.Seconds()), warmRequests), options...)
+}
+
+// h2load is so many requests; all must be answered with the right number of bytes.
+func h2load(ctx context.Context, s *server, requests int, options ...string) (rate float64, cpu time.Duration, err error) {
+	r := s.small()
+	argv := append([]string{"-n", strconv.Itoa(requests), "-t", "1"}, options...)
+	for _, h := range r.headers() {
+		argv = append(argv, "-H", h)
+	}
+	argv = append(argv, fmt.Sprintf("https://%s%s", s.TLS, r.path))
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	before := rig.CPU(s.PID())
+	out, err := exec.CommandContext(ctx, "h2load", argv...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		return 0, 0, errors.New("h2load (Debian: nghttp2-client) is not installed")
+	}
+	spent := rig.CPU(s.PID()) - before
+	counts, speed, data := answered.FindSubmatch(out), asked.FindSubmatch(out), traffic.FindSubmatch(out)
+	if err != nil || counts == nil || speed == nil || data == nil {
+		return 0, 0, fmt.Errorf("h2load: %w\n%s", err, out)
+	}
+	bytes, _ := strconv.Atoi(string(data[1]))
+	if string(counts[3]) != strconv.Itoa(requests) || bytes != requests*r.length {
+		return 0, 0, fmt.Errorf("h2load: %s of %d answers are good, %d bytes instead of %d", counts[3], requests, bytes, requests*r.length)
+	}
+	rate, err = strconv.ParseFloat(string(speed[3]), 64)
+	return rate, spent / time.Duration(requests), err
+}
