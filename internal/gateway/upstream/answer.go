@@ -83,7 +83,7 @@ func (k *conn) interim(h *head, call *Call) error {
 	return nil
 }
 
-// skip is done with the head that k.next has read.
+// skip is done with the head that k.next has read: it may belong to another call from here on.
 func (k *conn) skip() {
 	n := k.ahead
 	k.ahead = 0
@@ -155,15 +155,17 @@ func (k *conn) answer(h *head, call *Call, resp *fasthttp.Response) *Error {
 		none := h.status == fasthttp.StatusNoContent
 		resp.ResetBody()
 		h.fill(&resp.Header, !none)
+		keep = keep && !(none && (h.chunked || h.length > 0))
 		k.skip()
-		k.done(keep && !(none && (h.chunked || h.length > 0)))
+		k.done(keep)
 	case h.length >= 0 && h.length <= int64(k.client.options.Inline):
 		if err := k.inline(body, int(h.length), resp); err != nil {
 			return err
 		}
 		h.fill(&resp.Header, false)
+		n := min(int(h.length), len(body))
 		k.skip()
-		k.use(min(int(h.length), len(body)))
+		k.use(n)
 		k.done(keep)
 	case h.chunked && !h.trailer && len(body) <= k.client.options.Inline && bytes.HasSuffix(body, []byte("0\r\n\r\n")):
 		n, err := k.gather(body, call, resp)

@@ -57,26 +57,24 @@ func (c *Client) Do(call *Call, resp *fasthttp.Response) error {
 	if !call.Deadline.IsZero() {
 		end = int64(call.Deadline.Sub(epoch))
 	}
-	for fresh := false; ; {
-		now := clock()
-		if end != 0 && end <= now {
-			return &Error{Stage: Connect, Timeout: true, Err: os.ErrDeadlineExceeded}
-		}
-		k, failed := c.acquire(fresh, now, end)
-		if failed != nil {
-			return failed
-		}
+	now := clock()
+	if end != 0 && end <= now {
+		return &Error{Stage: Connect, Timeout: true, Err: os.ErrDeadlineExceeded}
+	}
+	k, failed := c.acquire(now, end)
+	for failed == nil {
 		k.begin(end)
 		err := k.call(call, resp)
 		if err == nil {
 			return nil
 		}
-		k.done(false)
 		if !k.kept || k.received || k.drawn || !broken(err.Err) || k.sent && !idempotent(call.Method) {
+			k.done(false)
 			return err
 		}
-		fresh = err.Err != errKept // others that are kept may be well
+		k, failed = c.replace(k, err.Err != errKept, end) // if nothing was tried yet, others that are kept may be well
 	}
+	return failed
 }
 
 // call runs on a connection; the connection is done with only if there is no error.

@@ -8,39 +8,53 @@ import (
 // waiter is a call that waits for a connection. It gets one that was kept, or nil: leave to dial.
 type waiter struct{ turn chan *conn }
 
-// acquire gives a connection to a call: the one that was kept last, or if fresh, or if there is none, a new one.
-func (c *Client) acquire(fresh bool, now, end int64) (*conn, *Error) {
+// acquire gives a connection to a call: the one that was kept last, or a new one.
+func (c *Client) acquire(now, end int64) (*conn, *Error) {
 	c.mu.Lock()
-	if n := len(c.idle); n > 0 && !fresh {
-		k := c.idle[n-1]
-		c.idle[n-1] = nil
-		c.idle = c.idle[:n-1]
+	if n := len(c.idle); n > 0 {
+		k := c.last(n)
 		if now-k.since < int64(c.options.KeepAlive) {
 			c.stats.Reused++
 			c.mu.Unlock()
 			return k, nil
 		}
-		// The others are older still; the sweeper has not come yet.
-		c.mu.Unlock()
-		c.drop(k)
-		return c.acquire(true, now, end)
+		c.mu.Unlock() // the sweeper has not come yet
+		return c.replace(k, true, end)
 	}
-	var oldest *conn
-	switch most := c.options.MaxConns; {
-	case most <= 0 || c.stats.Open < most:
-		c.stats.Open++
-	case len(c.idle) > 0: // it gives its place to a fresh one
-		oldest = c.idle[0]
-		c.idle = append(c.idle[:0], c.idle[1:]...)
-	default:
+	if most := c.options.MaxConns; most > 0 && c.stats.Open >= most {
 		return c.wait(now, end)
+	}
+	c.stats.Open++
+	c.stats.Dials++
+	c.mu.Unlock()
+	return c.dial(now, end)
+}
+
+// last takes the connection that was used last out of the n that are idle.
+func (c *Client) last(n int) *conn {
+	k := c.idle[n-1]
+	c.idle[n-1] = nil
+	c.idle = c.idle[:n-1]
+	return k
+}
+
+// replace closes a connection that is no good any more and gives another one for the same call: a new one in its place if fresh, or if
+// no other is idle.
+func (c *Client) replace(k *conn, fresh bool, end int64) (*conn, *Error) {
+	k.release()
+	k.socket.Close()
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 && !fresh {
+		other := c.last(n)
+		c.stats.Reused++
+		c.stats.Open--
+		c.admit(1)
+		c.mu.Unlock()
+		return other, nil
 	}
 	c.stats.Dials++
 	c.mu.Unlock()
-	if oldest != nil {
-		oldest.socket.Close()
-	}
-	return c.dial(now, end)
+	return c.dial(clock(), end)
 }
 
 // wait waits for a turn. It is called with c.mu held.

@@ -34,11 +34,9 @@ func (k *conn) stream(h *head, call *Call, resp *fasthttp.Response, keep bool) {
 	if !h.chunked && h.length < 0 {
 		s.left, s.keep = unknown, false
 	}
-	k.skip()
 	call.Stream, call.Size = s, h.length
-	if h.chunked {
-		s.settle()
-	}
+	k.skip()
+	s.settle()
 }
 
 // Read implements io.Reader. It returns what has come and does not wait for more. Its errors are io.EOF and *Error.
