@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // CORS lets pages of other hosts ask.
 type CORS struct {
 	// Origins, as in https://app.example.com, https://*.example.com or *.
@@ -12,6 +14,8 @@ type CORS struct {
 	Expose []string `yaml:"expose"`
 	// Let cookies and Authorization through; origins must not be * then.
 	Credentials bool `yaml:"credentials"`
+	// Time for which a browser need not ask again what a page may send; 0s lets the browser choose.
+	MaxAge time.Duration `yaml:"max_age" max:"24h"`
 }
 
 // CSRF refuses POST, PUT, PATCH and DELETE with a cookie whose Origin, or Referer, is of another host. The section without keys turns it on.
@@ -43,7 +47,7 @@ type Edit struct {
 	Query map[string]string `yaml:"query"`
 }
 
-func (c *CORS) defaults() { *c = CORS{} }
+func (c *CORS) defaults() { *c = CORS{MaxAge: 10 * time.Minute} }
 
 func (c *CSRF) defaults() { *c = CSRF{} }
 

@@ -1,0 +1,82 @@
+package protect
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/problem"
+)
+
+// Addresses refuses clients by their address: HR4055. What is denied is looked at before what is allowed; an empty allow is all.
+func Addresses(allow, deny []string) (exchange.Policy, error) {
+	allowed, err := prefixes(allow)
+	if err != nil {
+		return exchange.Policy{}, err
+	}
+	denied, err := prefixes(deny)
+	if err != nil {
+		return exchange.Policy{}, err
+	}
+	return exchange.Policy{Admit: func(r *exchange.Request) error {
+		client := r.Client().WithZone("")
+		if within(denied, client) || len(allowed) > 0 && !within(allowed, client) {
+			return problem.New("HR4055", "requests from %s are not taken", client)
+		}
+		return nil
+	}}, nil
+}
+
+func prefixes(list []string) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, len(list))
+	for i, text := range list {
+		p, err := config.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("protect: %w", err)
+		}
+		if p.Addr().Is4In6() { // as clients are compared
+			if p, err = p.Addr().Unmap().Prefix(max(0, p.Bits()-96)); err != nil {
+				return nil, fmt.Errorf("protect: %w", err)
+			}
+		}
+		out[i] = p
+	}
+	return out, nil
+}
+
+func within(list []netip.Prefix, a netip.Addr) bool {
+	for i := range list {
+		if list[i].Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// MaxConcurrent refuses requests over n that are under way: HR4057. A request is under way until its answer is written, or has become a tunnel. The count
+// is of the policy: routes with policies of their own do not share it, and a reload that makes new ones begins anew.
+func MaxConcurrent(n int) exchange.Policy {
+	var running atomic.Int64
+	done := func(exchange.Outcome) { running.Add(-1) }
+	return exchange.Policy{Admit: func(r *exchange.Request) error {
+		if running.Add(1) > int64(n) {
+			running.Add(-1)
+			return problem.New("HR4057", "%d requests are under way", n)
+		}
+		r.OnDone(done)
+		return nil
+	}}
+}
+
+// MaxBody refuses bodies that announce more than size, before they are read: HR1003. One that announces nothing is bounded by who reads it, as Stream and Body of the
+// request do with their limit.
+func MaxBody(size config.Size) exchange.Policy {
+	return exchange.Policy{Admit: func(r *exchange.Request) error {
+		if n := r.Request.Header.ContentLength(); int64(n) > int64(size) {
+			return problem.New("HR1003", "the body is larger than %d bytes", size)
+		}
+		return nil
+	}}
+}
