@@ -14,7 +14,7 @@ import (
 // sizes is how much each scenario does.
 type sizes struct {
 	rounds       int           // of scenarios 1 to 5
-	closed       time.Duration // each of them
+	warm, closed time.Duration // each of them, before and while it is measured
 	open         time.Duration // each half of a pair of 6
 	pairs        int
 	idle         int           // connections of 7
@@ -27,18 +27,17 @@ type sizes struct {
 
 var (
 	full = sizes{
-		rounds: 3, closed: 2500 * time.Millisecond, open: 1500 * time.Millisecond, pairs: 3, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
+		rounds: 3, warm: 500 * time.Millisecond, closed: 2 * time.Second, open: 1500 * time.Millisecond, pairs: 3, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
 		merges: 2 * time.Second, reloads: 100, replacements: 20,
 	}
 	short = sizes{
-		rounds: 1, closed: 500 * time.Millisecond, open: 400 * time.Millisecond, pairs: 1, idle: 1000, settle: 500 * time.Millisecond, bulk: 64 << 20,
+		rounds: 1, warm: 200 * time.Millisecond, closed: 500 * time.Millisecond, open: 400 * time.Millisecond, pairs: 1, idle: 1000, settle: 500 * time.Millisecond, bulk: 64 << 20,
 		merges: 300 * time.Millisecond, reloads: 5, replacements: 2,
 	}
 )
 
 const (
 	connections   = 64 // of closed and open loops
-	warmth        = 300 * time.Millisecond
 	warmRequests  = 2000
 	h2Connections = 16
 	h2Streams     = 4
@@ -65,12 +64,7 @@ func (b *bench) run(ctx context.Context, all []*contender) (err error) {
 	}
 	for round := range b.rounds {
 		for _, c := range all {
-			for _, s := range b.steady() {
-				if b.wanted(s.name) && ctx.Err() == nil {
-					err := b.throughput(ctx, c, s)
-					b.conclude(c, err, s.rate, s.cpu)
-				}
-			}
+			b.round(ctx, c)
 			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, c.title)
 		}
 	}
@@ -110,7 +104,7 @@ func (b *bench) conclude(c *contender, err error, figures ...*figure) {
 	b.failed(c.title, err, slices.DeleteFunc(figures, func(f *figure) bool { return f == nil }))
 }
 
-// closed runs a closed loop and is the requests a second and the CPU time per request of the server.
+// closedLoop runs a closed loop and is the requests a second and the CPU time per request of the server.
 func (b *bench) closedLoop(ctx context.Context, s *server, r request, d time.Duration) (rate float64, cpu time.Duration, err error) {
 	before := rig.CPU(s.PID())
 	plan := r.plan(connections)

@@ -24,7 +24,7 @@ func (b *bench) parked(ctx context.Context, c *contender) error {
 		return err
 	}
 	defer s.stop()
-	if _, _, err := b.closedLoop(ctx, s, s.small(), warmth); err != nil {
+	if _, _, err := b.closedLoop(ctx, s, s.small(), b.warm); err != nil {
 		return err
 	}
 	before, _ := rig.Memory(s.PID())

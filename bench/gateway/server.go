@@ -57,7 +57,10 @@ func (b *bench) start(ctx context.Context, c *contender) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.run(ctx)
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (b *bench) prepare(c *contender) (*server, error) {

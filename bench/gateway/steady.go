@@ -39,32 +39,51 @@ func (b *bench) steady() []steady {
 	}
 }
 
-// throughput runs one of them on a start of its own.
-func (b *bench) throughput(ctx context.Context, c *contender, f steady) error {
-	if f.name == "h2" && c.noH2 {
-		b.say(f.rate, c.title, "no HTTP/2")
-		b.say(f.cpu, c.title, "no HTTP/2")
-		return nil
+// round is scenarios 1 to 5 of one contender, on one start unless one of them fails.
+func (b *bench) round(ctx context.Context, c *contender) {
+	var s *server
+	for _, f := range b.steady() {
+		switch {
+		case !b.wanted(f.name) || ctx.Err() != nil:
+			continue
+		case f.name == "h2" && c.noH2:
+			b.say(f.rate, c.title, "no HTTP/2")
+			b.say(f.cpu, c.title, "no HTTP/2")
+			continue
+		}
+		var err error
+		if s == nil {
+			s, err = b.start(ctx, c)
+		}
+		if err == nil {
+			err = b.throughput(ctx, s, f)
+		}
+		b.conclude(c, err, f.rate, f.cpu)
+		if err != nil && s != nil {
+			s.stop()
+			s = nil
+		}
 	}
-	s, err := b.start(ctx, c)
-	if err != nil {
-		return err
+	if s != nil {
+		s.stop()
 	}
-	defer s.stop()
+}
+
+func (b *bench) throughput(ctx context.Context, s *server, f steady) error {
 	if f.name == "guarded" {
 		if err := b.refused(ctx, s); err != nil {
 			return err
 		}
 	}
-	if _, _, err := f.run(ctx, s, warmth); err != nil {
+	if _, _, err := f.run(ctx, s, b.warm); err != nil {
 		return err
 	}
 	rate, cpu, err := f.run(ctx, s, b.closed)
 	if err != nil {
 		return err
 	}
-	b.note(f.rate, c.title, rate)
-	b.note(f.cpu, c.title, micro(cpu))
+	b.note(f.rate, s.title, rate)
+	b.note(f.cpu, s.title, micro(cpu))
 	return nil
 }
 
