@@ -77,9 +77,7 @@ func (v *Service) roll(c *config.Upstream) {
 	for failures := 1; ; failures++ {
 		err := v.Replace(v.ctx)
 		if err == nil || v.ctx.Err() != nil {
-			if failures > 1 {
-				v.supervisor.health.Clear(failing, v.name)
-			}
+			v.rolled()
 			return
 		}
 		v.supervisor.log.Error("processes cannot be replaced, the old ones stay", "service", v.name, "error", err, "next_try_in", backoff(failures))
@@ -97,6 +95,15 @@ func (v *Service) roll(c *config.Upstream) {
 		if other {
 			return
 		}
+	}
+}
+
+// rolled ends the condition of a replacement that failed before.
+func (v *Service) rolled() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.sick) == 0 {
+		v.supervisor.health.Clear(failing, v.name)
 	}
 }
 
