@@ -22,6 +22,7 @@ type conn struct {
 	socket net.Conn        // with TLS if there is
 	raw    syscall.RawConn // of what is below; nil if the system has no way to look at it
 	secure bool
+	below  *bottom // of TLS
 
 	since  int64 // when it became idle
 	readBy int64 // the read deadline that is set
@@ -63,7 +64,8 @@ func (c *Client) dial(now, end int64) (*conn, *Error) {
 	if c.tls == nil {
 		return k, nil
 	}
-	secured := tls.Client(socket, c.tls)
+	k.below = &bottom{Conn: socket}
+	secured := tls.Client(k.below, c.tls)
 	k.socket, k.secure = secured, true
 	_ = socket.SetDeadline(at(limit))
 	if err := secured.Handshake(); err != nil {
@@ -73,6 +75,21 @@ func (c *Client) dial(now, end int64) (*conn, *Error) {
 	}
 	_ = socket.SetDeadline(time.Time{})
 	return k, nil
+}
+
+// bottom is the socket below TLS. It knows whether it has ended: crypto/tls takes that for a proper end of TLS, which it is not.
+type bottom struct {
+	net.Conn
+	ended bool
+}
+
+// Read implements net.Conn.
+func (b *bottom) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	if err == io.EOF {
+		b.ended = true
+	}
+	return n, err
 }
 
 func at(t int64) time.Time { return epoch.Add(time.Duration(t)) }

@@ -174,7 +174,7 @@ func (s *Stream) settle() {
 
 // fail ends the stream with an error of the connection.
 func (s *Stream) fail(err error) {
-	if err == io.EOF && !s.chunked && s.left == unknown {
+	if err == io.EOF && !s.chunked && s.left == unknown && (s.k.below == nil || !s.k.below.ended) {
 		s.end(io.EOF, false)
 		return
 	}
