@@ -25,7 +25,7 @@ const (
 func contenders() []*contender {
 	return []*contender{
 		{
-			title: own, files: []string{"headrace.yaml"}, argv: []string{"{{.Build}}/../../headrace", "run", "--config", "{{.Dir}}/headrace.yaml"},
+			title: own, files: []string{"headrace.yaml"}, argv: []string{"{{.Headrace}}", "run", "--config", "{{.Dir}}/headrace.yaml"},
 			about: "metrics on in all scenarios; guarded: JWT (HS256), limit by address, JSON access log, metrics of the route",
 		},
 		{
@@ -62,7 +62,7 @@ func contenders() []*contender {
 
 // missing says why a contender cannot take part; "" if it can.
 func (c *contender) missing() string {
-	program := fill(c.argv[0], &place{Build: buildDir})
+	program := fill(c.argv[0], &place{Build: buildDir, Headrace: product()})
 	if _, err := exec.LookPath(program); err != nil {
 		if filepath.IsAbs(program) {
 			return "build/bench/gateway/" + filepath.Base(program) + " was not built"
@@ -70,7 +70,7 @@ func (c *contender) missing() string {
 		return program + " is not installed"
 	}
 	if len(c.argv) > 1 && c.argv[0] == "node" {
-		if _, err := os.Stat(fill(c.argv[1], &place{Build: buildDir})); err != nil {
+		if _, err := os.Stat(fill(c.argv[1], &place{Build: buildDir, Headrace: product()})); err != nil {
 			return "its packages were not installed"
 		}
 	}

@@ -45,6 +45,9 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 	return absent
 }
 
+// product is the binary of headrace.
+func product() string { return filepath.Join(buildDir, "../../headrace") }
+
 func traefikModule() string { return filepath.Join(rivalsDir, "traefik/go.mod") }
 
 // packaged installs what the scripts need.

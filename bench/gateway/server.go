@@ -23,7 +23,8 @@ func (a address) Port() string { return rig.Port(string(a)) }
 
 // place is what the configurations of contenders are told.
 type place struct {
-	Dir, Build                 string
+	Dir, Build                 string // folders of its own, and of what was built
+	Headrace                   string // the binary
 	Plain, Guarded, TLS, Admin address
 	Upstream                   address
 	Others                     []address // further upstreams, for merging
@@ -73,7 +74,7 @@ func (b *bench) prepare(c *contender) (*server, error) {
 		return nil, err
 	}
 	s := &server{contender: c, place: place{
-		Dir: dir, Build: buildDir, Plain: free(), Guarded: free(), TLS: free(), Admin: free(), Upstream: b.upstream.Plain,
+		Dir: dir, Build: buildDir, Headrace: product(), Plain: free(), Guarded: free(), TLS: free(), Admin: free(), Upstream: b.upstream.Plain,
 		Certificate: filepath.Join(buildDir, "certificate.pem"), Key: filepath.Join(buildDir, "key.pem"), Bundle: filepath.Join(buildDir, "bundle.pem"),
 		Secret: secret, User: who.Username,
 	}}
@@ -118,7 +119,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.Process, err = rig.Spawn(s.title, s.Dir, env, argv...); err != nil {
 		return err
 	}
-	for _, addr := range []address{s.Plain, s.Guarded, s.TLS} {
+	for _, addr := range []address{s.Plain, s.Guarded} { // that of TLS is waited for where it is used
 		if err := s.Listening(ctx, string(addr)); err != nil {
 			s.stop()
 			return err

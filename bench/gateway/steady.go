@@ -95,6 +95,9 @@ var (
 
 // secured asks over TLS for about d, with h2load.
 func secured(ctx context.Context, s *server, d time.Duration, options ...string) (rate float64, cpu time.Duration, err error) {
+	if err := s.Listening(ctx, string(s.TLS)); err != nil {
+		return 0, 0, err
+	}
 	rate, _, err = h2load(ctx, s, warmRequests, options...)
 	if err != nil {
 		return 0, 0, err
