@@ -204,6 +204,9 @@ func (l *layer) list(n ast.Node, v reflect.Value, k key, path string) error {
 	}
 	out := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))
 	for i, element := range sequence.Values {
+		if sequence.IsFlowStyle {
+			element = unsplit(element)
+		}
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if empty(element) {
 			return invalid(l.at(sequence.GetToken()), at, "the element is empty").Hinting("write a value, or remove the -")
@@ -219,6 +222,30 @@ func (l *layer) list(n ast.Node, v reflect.Value, k key, path string) error {
 	v.Set(out)
 	l.places[path] = l.of(n)
 	return nil
+}
+
+// unsplit makes one text again of a plain text with a colon in it, as in [http://127.0.0.1:9000], which the parser takes for a mapping where
+// the list is inside of further mappings. A colon only parts a key from its value if a space follows.
+func unsplit(n ast.Node) ast.Node {
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) == 1 {
+		n = m.Values[0]
+	}
+	m, ok := n.(*ast.MappingValueNode)
+	if !ok {
+		return n
+	}
+	key, isText := m.Key.(*ast.StringNode)
+	value, isScalar := scalarText(m.Value)
+	if !isText || !isScalar || key.GetToken().Type != token.StringType || m.Start == nil || m.Start.Next == nil {
+		return n
+	}
+	colon, after := m.Start.Position, m.Start.Next.Position
+	if colon.Line != after.Line || after.Column != colon.Column+1 {
+		return n
+	}
+	whole := ast.String(key.GetToken())
+	whole.Value = key.Value + ":" + value
+	return whole
 }
 
 // table decodes a mapping with free names: pools, queues, env.
