@@ -37,7 +37,9 @@ func (p *processes) join(u *Upstream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.users = append(p.users, u)
+	u.mu.Lock()
 	u.processes = p
+	u.mu.Unlock()
 	u.ready(p.list)
 }
 
@@ -57,7 +59,9 @@ func (p *processes) release(u *Upstream) {
 	p.users = slices.DeleteFunc(p.users, func(x *Upstream) bool { return x == u })
 	last := len(p.users) == 0
 	p.mu.Unlock()
+	u.mu.Lock()
 	u.processes = nil
+	u.mu.Unlock()
 	if last {
 		delete(p.set.processes, p.name)
 		p.service.Close()
@@ -71,12 +75,9 @@ func (u *Upstream) ready(list []*service.Replica) {
 	u.arrange()
 }
 
+// ofReplica is the address of a process; as a host it is localhost, over TCP as well.
 func ofReplica(name string, r *service.Replica) address {
-	name = fmt.Sprintf("%s/%d", name, r.Number)
-	if r.Network == "unix" {
-		return socket(name, r.Address, 1)
-	}
-	a := socket(name, r.Address, 1)
+	a := socket(fmt.Sprintf("%s/%d", name, r.Number), r.Address, 1)
 	a.network = r.Network
 	return a
 }

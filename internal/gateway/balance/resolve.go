@@ -48,18 +48,28 @@ func (u *Upstream) lookup(ctx context.Context, s *source) {
 	}
 }
 
-// watch asks again every resolve.
+// watch asks again every resolve, and more often as long as there is no address at all.
 func (u *Upstream) watch(ctx context.Context, s *source) {
-	ticker := time.NewTicker(u.cfg.Resolve)
-	defer ticker.Stop()
+	timer := time.NewTimer(u.pause(s))
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 			u.lookup(ctx, s)
+			timer.Reset(u.pause(s))
 		}
 	}
+}
+
+func (u *Upstream) pause(s *source) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(s.found) == 0 {
+		return min(u.cfg.Resolve, time.Second)
+	}
+	return u.cfg.Resolve
 }
 
 // usable leaves out addresses of a family that this machine has no route for, unless there are no others, and sorts the rest.

@@ -140,7 +140,9 @@ func TestResolve(t *testing.T) {
 
 func TestResolveLater(t *testing.T) {
 	n := newNames(t)
+	n.mu.Lock()
 	n.code = dnsmessage.RCodeNameError
+	n.mu.Unlock()
 	s := newSet(t, func(d *Deps) { d.Resolver = n.resolver() })
 	u := put(t, s, one(func(u *config.Upstream) { u.Resolve = 100 * time.Millisecond }, "http://api.test"))
 	refused(t, u, "HR4020")

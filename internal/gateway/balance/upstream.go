@@ -202,6 +202,7 @@ func (u *Upstream) arrange() {
 	for _, t := range old {
 		t.left = true
 		t.stop()
+		t.client.Close() // connections that wait for a request; a process may wait for their end
 		u.leaving = append(u.leaving, t)
 	}
 	u.targets = now

@@ -23,6 +23,8 @@ type Service struct {
 
 	mu    sync.Mutex
 	cfg   *config.Upstream
+	era   context.Context // of the command: processes of a former one that are not ready yet are given up
+	over  context.CancelFunc
 	slots []*slot
 	sick  map[int]bool // slots whose processes fail
 }
@@ -35,9 +37,18 @@ func (v *Service) Change(c *config.Upstream) {
 	old := v.cfg
 	v.cfg = c
 	v.fit()
-	if old.Run != c.Run || old.Directory != c.Directory || !maps.Equal(old.Env, c.Env) {
+	if v.ctx.Err() == nil && (old.Run != c.Run || old.Directory != c.Directory || !maps.Equal(old.Env, c.Env)) {
+		v.begin()
 		v.supervisor.work.Go(func() { v.roll(c) })
 	}
+}
+
+// begin gives up starting what a former command was. It is called with the mutex held.
+func (v *Service) begin() {
+	if v.over != nil {
+		v.over()
+	}
+	v.era, v.over = context.WithCancel(v.ctx)
 }
 
 // fit makes as many slots as there are to be replicas. It is called with the mutex held.

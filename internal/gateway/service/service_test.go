@@ -143,6 +143,17 @@ func TestFailing(t *testing.T) {
 	}
 }
 
+// TestAnotherCommand has a service that would take a minute to be given up.
+func TestAnotherCommand(t *testing.T) {
+	r := newRig(t)
+	r.open(t, command("sleep 600", func(c *config.Upstream) { c.StartTimeout = time.Hour }))
+	until(t, "it starts", func() bool { return len(r.service.Status()) == 1 })
+	r.service.Change(command(python() + " serve.py {socket}"))
+	if _, err := get(r.ready(t, 1)[0], "/"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBackoff(t *testing.T) {
 	for failures, want := range map[int]time.Duration{1: 100 * time.Millisecond, 3: 400 * time.Millisecond, 9: 25600 * time.Millisecond, 10: longestBackoff, 1000: longestBackoff} {
 		if got := backoff(failures); got != want {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/headrace/headrace/internal/config"
 )
 
 const (
@@ -35,7 +33,10 @@ type order struct {
 	done chan error
 }
 
-var errStopped = errors.New("the service has been stopped")
+var (
+	errStopped  = errors.New("the service has been stopped")
+	errOutdated = errors.New("the service has another command by now")
+)
 
 func (k *slot) replace(ctx context.Context) error {
 	o := order{ctx, make(chan error, 1)}
@@ -106,7 +107,11 @@ func (k *slot) run() {
 			if current != nil {
 				continue
 			}
-			if err := begin(k.ctx); err != nil && k.ctx.Err() == nil {
+			switch err := begin(k.ctx); {
+			case err == nil, k.ctx.Err() != nil:
+			case errors.Is(err, errOutdated):
+				restart.Reset(0)
+			default:
 				failed(err.Error())
 			}
 		case o := <-k.orders:
@@ -127,14 +132,21 @@ func (k *slot) run() {
 func (k *slot) start(ctx context.Context) (*Replica, error) {
 	v := k.service
 	v.mu.Lock()
-	var c *config.Upstream = v.cfg
+	c, era := v.cfg, v.era
 	v.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	release := context.AfterFunc(era, cancel)
+	defer release()
 	r, err := v.supervisor.launch(v.name, k.number, c)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.await(ctx, v.name); err != nil {
 		r.end()
+		if era.Err() != nil {
+			return nil, errOutdated
+		}
 		return nil, err
 	}
 	r.log.Info("process is ready", "pid", r.Pid, "address", r.Address, "took", time.Since(r.begun).Round(time.Millisecond))

@@ -100,6 +100,7 @@ func (s *Supervisor) Open(name string, c *config.Upstream, changed func([]*Repli
 	if !s.stopped {
 		s.services[name] = v
 		v.mu.Lock()
+		v.begin()
 		v.fit()
 		v.mu.Unlock()
 	}
