@@ -21,7 +21,7 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Check the configuration and the files that it names, without starting anything", Args: needs(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
 				return err
@@ -29,15 +29,20 @@ func (a *app) checkCommand() *cobra.Command {
 			if err := a.checkFiles(c); err != nil {
 				return err
 			}
-			return a.checkRoutes(c)
+			return a.checkRoutes(cmd.Context(), c)
 		},
 	}
 }
 
 // checkRoutes compiles the routes and tries their tests.
-func (a *app) checkRoutes(c *config.Config) error {
+func (a *app) checkRoutes(ctx context.Context, c *config.Config) error {
 	log := slog.New(slog.DiscardHandler)
-	tests, wrong := edge.Check(c, dry{gateway.Check(c, log)}, log)
+	g, err := gateway.Check(c, log)
+	if err != nil {
+		return err
+	}
+	defer g.Stop(ctx)
+	tests, wrong := edge.Check(c, dry{g}, log)
 	if len(wrong) > 0 {
 		for _, p := range wrong[1:] {
 			a.complain(p)
