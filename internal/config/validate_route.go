@@ -88,6 +88,11 @@ func (c *Config) validateAction(at string, r *Route) error {
 			return err
 		}
 	}
+	if r.Merge != nil {
+		if err := c.validateMerge(at+".merge", r); err != nil {
+			return err
+		}
+	}
 	if r.Mirror != "" {
 		if err := c.validateUpstreamName(at+".mirror", r.Mirror); err != nil {
 			return err
