@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"os"
 	"runtime"
 	"sync"
@@ -19,6 +20,7 @@ import (
 // more goes by itself.
 type Registry struct {
 	verifiers shared[identity.Verifier]
+	clients   shared[http.Client]
 }
 
 // NewRegistry makes a registry; a process has one.
