@@ -73,12 +73,20 @@ func takesLive(key string) bool { return strings.HasPrefix(key, "live.") }
 // takesRoutes are the keys of what the public listener does with a request.
 func takesRoutes(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
-	return slices.Contains([]string{"routes", "upstreams", "policies"}, section) || strings.HasPrefix(key, "log.access")
+	return slices.Contains([]string{"routes", "upstreams", "policies"}, section) || strings.HasPrefix(key, "log.access") || slices.Contains(tlsKeys, key)
 }
+
+// tlsKeys are the keys of TLS that the public listener takes, too.
+var tlsKeys = []string{"server.tls.certificates", "server.tls.client_ca", "server.tls.client_auth", "server.tls.min_version"}
 
 func keepRoutes(into, from *config.Config) {
 	into.Routes, into.Upstreams, into.Policies = from.Routes, from.Upstreams, from.Policies
 	into.Log.Access, into.Log.AccessFile = from.Log.Access, from.Log.AccessFile
+	if into.Server.TLS != nil && from.Server.TLS != nil {
+		t := *into.Server.TLS
+		t.Certificates, t.ClientCA, t.ClientAuth, t.MinVersion = from.Server.TLS.Certificates, from.Server.TLS.ClientCA, from.Server.TLS.ClientAuth, from.Server.TLS.MinVersion
+		into.Server.TLS = &t
+	}
 }
 
 func (r *reloads) configureLive(c *config.Config) error {

@@ -52,7 +52,7 @@ func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
 	}
 	var ctx fasthttp.RequestCtx
 	ctx.Init(request, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")), nil)
-	r := s.door.Acquire(&ctx)
+	r := s.door.Server.Acquire(&ctx)
 	defer r.Release()
 	err = s.admit(r)
 	title, action := "none", ""

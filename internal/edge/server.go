@@ -16,6 +16,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/edge/access"
+	doors "github.com/headrace/headrace/internal/edge/door"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
@@ -33,8 +34,9 @@ type Deps struct {
 	Health    *observe.Health
 	Traces    *observe.Traces
 	Log       *slog.Logger
-	Gateway   Gateway   // nil serves functions and files alone
-	Access    io.Writer // takes the access log unless it has a file; nil drops it
+	Gateway   Gateway       // nil serves functions and files alone
+	Sockets   doors.Sockets // of a process before this one; nil opens new ones
+	Access    io.Writer     // takes the access log unless it has a file; nil drops it
 }
 
 // Live answers the requests of live connections: those below the prefix that it has now.
@@ -49,7 +51,7 @@ type Server struct {
 	// Traffic are the listener's figures, a prometheus.Collector.
 	Traffic *exchange.Metrics
 
-	door    *exchange.Server
+	door    *doors.Doors
 	live    Live // nil if it is off
 	planes  *exchange.Planes
 	table   atomic.Pointer[table]
@@ -77,11 +79,10 @@ func New(d Deps) *Server {
 	}
 	s.access = access.New(s.Access, d.Log)
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
-	s.door = exchange.NewServer(exchange.Options{
-		Plane: "edge", Listen: d.Config.Server.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
-		MaxConnections: d.Config.Server.MaxConnections, Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: proxies(d.Config),
-	})
-	s.Traffic = s.door.Metrics
+	s.door = doors.New(doors.Options{Config: d.Config, Engine: d.Engine, Health: d.Health, Log: d.Log, Sockets: d.Sockets, Exchange: exchange.Options{
+		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: proxies(d.Config),
+	}})
+	s.Traffic = s.door.Server.Metrics
 	s.table.Store(&table{})
 	d.Functions.OnChange(s.rebuild)
 	return s
@@ -92,14 +93,14 @@ func (s *Server) SetLive(l Live) { s.live = l }
 
 // Start builds the routes and listens: HR9003 for a route that cannot be served, HR9004 if it cannot listen. It does not wait for
 // requests.
-func (s *Server) Start(context.Context) (err error) {
+func (s *Server) Start(ctx context.Context) (err error) {
 	if s.key, err = loadKey(s.Engine.Data()); err != nil {
 		return err
 	}
 	if err := s.Configure(s.Config); err != nil {
 		return err
 	}
-	return s.door.Start()
+	return s.door.Start(ctx)
 }
 
 // proxies are the addresses of proxies that are believed.
@@ -118,8 +119,8 @@ func (s *Server) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{s.Traffic, routesTraffic{s}, s.access.Dropped}
 }
 
-// Configure serves the routes of another configuration; of its other keys policies, upstreams and log.access are looked at. Requests that
-// are under way keep the route they began with. With an error, HR9003, nothing changes.
+// Configure serves the routes of another configuration; of its other keys policies, upstreams, log.access and the certificates of server.tls
+// are looked at. Requests that are under way keep the route they began with. With an error, HR9003 or HR4032, nothing changes.
 func (s *Server) Configure(c *config.Config) error {
 	s.building.Lock()
 	defer s.building.Unlock()
@@ -140,12 +141,17 @@ func (s *Server) Configure(c *config.Config) error {
 		}
 		return problems[0]
 	}
-	if err := s.openAccess(c); err != nil {
+	useCertificates, err := s.door.Prepare(c)
+	if err == nil {
+		err = s.openAccess(c)
+	}
+	if err != nil {
 		if plan != nil {
 			plan.Discard()
 		}
 		return err
 	}
+	useCertificates()
 	s.declared, s.plan = c, plan
 	s.table.Store(t)
 	if plan != nil {
@@ -191,6 +197,9 @@ func (s *Server) openFolders(c *config.Config) error {
 
 // Addr is the address it listens on.
 func (s *Server) Addr() net.Addr { return s.door.Addr() }
+
+// SecureAddr is the address it listens on with TLS; nil without.
+func (s *Server) SecureAddr() net.Addr { return s.door.SecureAddr() }
 
 // Stop ends streams, lets other requests finish, and cuts what is left when ctx ends.
 func (s *Server) Stop(ctx context.Context) error {

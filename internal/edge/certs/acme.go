@@ -141,4 +141,3 @@ func (a *authority) stop() {
 	a.cache.Stop()
 	a.storage.close()
 }
-

@@ -31,11 +31,12 @@ type Set struct {
 // New reads the certificates of files, HR4032 if one cannot be used, and makes ready for ACME, HR4034 if its certificates cannot be kept.
 func New(ctx context.Context, c *config.TLS, d Deps) (*Set, error) {
 	s := &Set{}
-	if err := s.Configure(c); err != nil {
+	use, err := s.Prepare(c)
+	if err != nil {
 		return nil, err
 	}
+	use()
 	if c.ACME != nil {
-		var err error
 		if s.acme, err = newAuthority(ctx, c.ACME, len(c.Certificates) == 0, d); err != nil {
 			return nil, err
 		}
@@ -43,13 +44,13 @@ func New(ctx context.Context, c *config.TLS, d Deps) (*Set, error) {
 	return s, nil
 }
 
-// Configure reads the files again. With an error, HR4032, nothing changes.
-func (s *Set) Configure(c *config.TLS) error {
+// Prepare reads the files again: HR4032 if one cannot be used. They are used when the function it returns is called.
+func (s *Set) Prepare(c *config.TLS) (use func(), err error) {
 	f, err := loadFiles(c.Certificates)
-	if err == nil {
-		s.files.Store(f)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return func() { s.files.Store(f) }, nil
 }
 
 // Start gets certificates, once the doors are open that answer the challenges. It does not wait for them.

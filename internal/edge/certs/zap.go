@@ -27,7 +27,9 @@ func level(l zapcore.Level) slog.Level {
 func (c *core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), level(l)) }
 
 // With implements zapcore.Core.
-func (c *core) With(fields []zapcore.Field) zapcore.Core { return &core{c.log.With(attributes(fields)...)} }
+func (c *core) With(fields []zapcore.Field) zapcore.Core {
+	return &core{c.log.With(attributes(fields)...)}
+}
 
 // Check implements zapcore.Core.
 func (c *core) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {

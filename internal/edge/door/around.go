@@ -49,7 +49,7 @@ func (d *Doors) publish() {
 	c := d.Config.Server.TLS
 	d.port = c.PublicPort
 	if d.port == 0 {
-		d.port = d.Listeners.Secure.Addr().(*net.TCPAddr).Port
+		d.port = d.listeners.Secure.Addr().(*net.TCPAddr).Port
 	}
 	d.altSvc = fmt.Sprintf(`h3=":%d"; ma=86400`, d.port)
 }

@@ -20,22 +20,22 @@ import (
 
 // Options say what the doors lead to.
 type Options struct {
-	Config    *config.Config   // its section server
-	Exchange  exchange.Options // of all doors; the addresses and bounds are those of Config
-	Engine    *engine.Engine   // keeps the certificates of ACME; nil without ACME
-	Health    *observe.Health  // nil tells nobody
-	Log       *slog.Logger
-	Listeners Listeners // sockets that are open already, as those of a process before this one
+	Config   *config.Config   // its section server
+	Exchange exchange.Options // of all doors; addresses and bounds are those of Config
+	Engine   *engine.Engine   // keeps the certificates of ACME; nil without ACME
+	Health   *observe.Health  // nil is told nothing
+	Log      *slog.Logger
+	Sockets  Sockets // nil opens new ones
 }
 
-// Doors are the public doors. A configuration without TLS, h2c and proxy_protocol has one, and nothing stands between it and fasthttp.
+// Doors are the public doors. Where there is neither h2c nor proxy_protocol, nothing stands between the plain one and fasthttp.
 type Doors struct {
 	Options
-	// Metrics are the figures of all doors.
-	Metrics *exchange.Metrics
+	// Server is the exchange that all doors lead to.
+	Server *exchange.Server
 
-	server    *exchange.Server
-	certs     *certs.Set // nil without TLS
+	listeners Listeners
+	certs     *certs.Set // nil without TLS and before Start
 	terms     atomic.Pointer[terms]
 	balancers []netip.Prefix
 	port      int    // of the door with TLS, as clients see it
@@ -45,98 +45,113 @@ type Doors struct {
 	stop      sync.Once
 }
 
-// New makes the doors; Start opens them. Certificates are read here: HR4032 if one cannot be used, HR4034 if those of ACME cannot be kept.
-func New(ctx context.Context, o Options) (*Doors, error) {
+// New makes the doors; Start opens them.
+func New(o Options) *Doors {
 	c := &o.Config.Server
+	if o.Sockets == nil {
+		o.Sockets = fresh{}
+	}
 	d := &Doors{Options: o}
 	for _, text := range c.ProxyProtocol {
-		p, err := config.ParsePrefix(text)
-		if err != nil {
-			return nil, err
+		if p, err := config.ParsePrefix(text); err == nil { // the configuration is checked
+			d.balancers = append(d.balancers, p)
 		}
-		d.balancers = append(d.balancers, p)
-	}
-	if c.TLS != nil {
-		var err error
-		if d.certs, err = certs.New(ctx, c.TLS, certs.Deps{Engine: o.Engine, Health: o.Health, Log: o.Log}); err != nil {
-			return nil, err
-		}
-		t, err := newTerms(c.TLS, d.certs)
-		if err != nil {
-			return nil, err
-		}
-		d.terms.Store(t)
 	}
 	e := o.Exchange
 	e.Listen, e.HeaderTimeout, e.IdleTimeout, e.MaxConnections = c.Listen, c.HeaderTimeout, c.IdleTimeout, c.MaxConnections
 	d.around(&e)
-	d.server = exchange.NewServer(e)
-	d.Metrics = d.server.Metrics
-	if c.TLS != nil || c.H2C {
-		var err error
-		if d.h2, err = newH2(c, d.server, o.Log); err != nil {
-			return nil, err
-		}
-		d.server.Protocol(http2.NextProtoTLS, d.h2.serve)
-		d.server.Protocol(acmeProtocol, func(c net.Conn) error { return c.Close() }) // the handshake was all
-	}
-	return d, nil
+	d.Server = exchange.NewServer(e)
+	return d
 }
 
-// Start opens the doors: HR9004 if it cannot listen. It does not wait for requests or certificates.
-func (d *Doors) Start() error {
-	c := &d.Config.Server
-	if err := d.Listeners.listen(c); err != nil {
-		d.Listeners.close()
+// Start reads the certificates and opens the doors: HR4032 if a certificate cannot be used, HR4034 if those of ACME cannot be kept, HR9004
+// if it cannot listen. It does not wait for requests, nor for the certificates of ACME.
+func (d *Doors) Start(ctx context.Context) error {
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	plain := exchange.Door{Listener: d.Listeners.Plain}
+	c := &d.Config.Server
+	if err := d.listeners.listen(c, d.Sockets); err != nil {
+		d.listeners.close()
+		return err
+	}
+	plain := exchange.Door{Listener: d.listeners.Plain}
 	if c.H2C || len(d.balancers) > 0 {
 		plain.Greet = func(conn net.Conn) (net.Conn, error) { return d.greet(conn, c.H2C) }
 	}
 	if c.TLS == nil {
-		d.server.Open(plain)
+		d.Server.Open(plain)
 		return nil
 	}
 	d.publish()
-	secure := exchange.Door{Listener: d.Listeners.Secure, TLS: d.tcp()}
+	secure := exchange.Door{Listener: d.listeners.Secure, TLS: d.tcp()}
 	if len(d.balancers) > 0 {
 		secure.Greet = func(conn net.Conn) (net.Conn, error) { return d.greet(conn, false) }
 	}
 	if c.TLS.HTTP3 {
 		var err error
-		if d.h3, err = newH3(c, d.Listeners.QUIC, d.quic(), d.server, d.Log); err != nil {
-			d.Listeners.close()
-			return cannot("server.tls.listen", d.Listeners.QUIC.LocalAddr().String(), err)
+		if d.h3, err = newH3(c, d.listeners.QUIC, d.quic(), d.Server, d.Log); err != nil {
+			d.listeners.close()
+			return cannot("server.tls.listen", c.TLS.Listen+" (UDP)", err)
 		}
 	}
-	d.server.Open(plain)
-	d.server.Open(secure)
-	return d.certs.Start(d.Listeners.Plain.Addr(), d.Listeners.Secure.Addr())
+	d.Server.Open(plain)
+	d.Server.Open(secure)
+	return d.certs.Start(d.listeners.Plain.Addr(), d.listeners.Secure.Addr())
 }
 
-// Configure reads certificates and authorities of clients again. Connections stay as they are. With an error, HR4032, nothing changes. Other
-// keys of section server take a restart.
-func (d *Doors) Configure(c *config.Config) error {
-	if d.certs == nil || c.Server.TLS == nil {
+// prepare makes what the doors need beside their sockets.
+func (d *Doors) prepare(ctx context.Context) (err error) {
+	c := &d.Config.Server
+	if c.TLS != nil {
+		if d.certs, err = certs.New(ctx, c.TLS, certs.Deps{Engine: d.Engine, Health: d.Health, Log: d.Log}); err != nil {
+			return err
+		}
+		t, err := newTerms(c.TLS, d.certs)
+		if err != nil {
+			return err
+		}
+		d.terms.Store(t)
+	}
+	if c.TLS == nil && !c.H2C {
 		return nil
 	}
-	t, err := newTerms(c.Server.TLS, d.certs)
-	if err != nil {
+	if d.h2, err = newH2(c, d.Server, d.Log); err != nil {
 		return err
 	}
-	if err := d.certs.Configure(c.Server.TLS); err != nil {
-		return err
-	}
-	d.terms.Store(t)
+	d.Server.Protocol(http2.NextProtoTLS, d.h2.serve)
+	d.Server.Protocol(acmeProtocol, func(c net.Conn) error { return c.Close() }) // the handshake was all
 	return nil
 }
 
+// Prepare reads certificates, authorities of clients and terms of TLS again: HR4032. They are in force when the function it returns is called;
+// connections stay as they are. Other keys of the section server take a restart.
+func (d *Doors) Prepare(c *config.Config) (use func(), err error) {
+	if d.certs == nil || c.Server.TLS == nil {
+		return func() {}, nil
+	}
+	t, err := newTerms(c.Server.TLS, d.certs)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := d.certs.Prepare(c.Server.TLS)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		certs()
+		d.terms.Store(t)
+	}, nil
+}
+
+// Listeners are the sockets; all are nil before Start.
+func (d *Doors) Listeners() Listeners { return d.listeners }
+
 // Addr is the address of the plain door; nil before Start.
-func (d *Doors) Addr() net.Addr { return address(d.Listeners.Plain) }
+func (d *Doors) Addr() net.Addr { return address(d.listeners.Plain) }
 
 // SecureAddr is the address of the door with TLS; nil before Start and without TLS.
-func (d *Doors) SecureAddr() net.Addr { return address(d.Listeners.Secure) }
+func (d *Doors) SecureAddr() net.Addr { return address(d.listeners.Secure) }
 
 func address(l net.Listener) net.Addr {
 	if l == nil {
@@ -159,7 +174,7 @@ func (d *Doors) Stop(ctx context.Context) (err error) {
 		if d.h2 != nil {
 			others.Go(func() { d.h2.stop(ctx) })
 		}
-		err = d.server.Stop(ctx)
+		err = d.Server.Stop(ctx)
 		others.Wait()
 	})
 	return err

@@ -198,13 +198,15 @@ func TestReload(t *testing.T) {
 	if err := writeFile(r.config.Server.TLS.Certificates[0].Key, "broken"); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Configure(r.config); err == nil || serial() != before {
+	if _, err := r.Prepare(r.config); err == nil || serial() != before {
 		t.Fatalf("a broken key was taken: %v", err)
 	}
 	r.authority.write(t, r.folder, "main", "localhost")
-	if err := r.Configure(r.config); err != nil {
+	use, err := r.Prepare(r.config)
+	if err != nil {
 		t.Fatal(err)
 	}
+	use()
 	if serial() == before {
 		t.Error("the former certificate is served")
 	}

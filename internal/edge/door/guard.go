@@ -42,6 +42,7 @@ var errCalm = errors.New("the client must calm down")
 
 // calmLinger is how long what still comes is thrown away, so that GOAWAY is not lost to a reset.
 const calmLinger = 500 * time.Millisecond
+
 // newGuard stands before a connection whose preface is still to come.
 func newGuard(c net.Conn, l limits) *guard {
 	return &guard{Conn: c, in: bufio.NewReaderSize(c, 4<<10), limits: l, read: frames{rest: len(http2.ClientPreface)}}

@@ -10,43 +10,52 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// Listeners are the sockets of the doors. Those that are nil are opened where the configuration wants them.
-type Listeners struct {
-	Plain  net.Listener   // server.listen
-	Secure net.Listener   // server.tls.listen
-	QUIC   net.PacketConn // for HTTP/3; its port is that of Secure
+// Sockets opens listening sockets, or takes them over from a process before this one.
+type Sockets interface {
+	Listen(network, address string) (net.Listener, error)
+	ListenPacket(network, address string) (net.PacketConn, error)
 }
 
-// listen opens what is wanted and not there: HR9004 if it cannot.
-func (l *Listeners) listen(c *config.Server) (err error) {
-	if l.Plain == nil {
-		if l.Plain, err = listenTCP("server.listen", c.Listen); err != nil {
-			return err
-		}
+// fresh opens new ones.
+type fresh struct{}
+
+func (fresh) Listen(network, address string) (net.Listener, error) {
+	return net.Listen(network, address)
+}
+func (fresh) ListenPacket(network, address string) (net.PacketConn, error) {
+	return net.ListenPacket(network, address)
+}
+
+// Listeners are the sockets of the doors.
+type Listeners struct {
+	Plain  net.Listener   // server.listen
+	Secure net.Listener   // server.tls.listen; nil without TLS
+	QUIC   net.PacketConn // for HTTP/3, at the port of Secure; nil without HTTP/3
+}
+
+// listen opens what is wanted: HR9004 if it cannot.
+func (l *Listeners) listen(c *config.Server, s Sockets) (err error) {
+	if l.Plain, err = s.Listen("tcp", c.Listen); err != nil {
+		return cannot("server.listen", c.Listen, err)
 	}
 	if c.TLS == nil {
 		return nil
 	}
-	anyPort := strings.HasSuffix(c.TLS.Listen, ":0") && l.Secure == nil
 	for tries := 10; ; tries-- {
-		if l.Secure == nil {
-			if l.Secure, err = listenTCP("server.tls.listen", c.TLS.Listen); err != nil {
-				return err
-			}
+		if l.Secure, err = s.Listen("tcp", c.TLS.Listen); err != nil {
+			return cannot("server.tls.listen", c.TLS.Listen, err)
 		}
-		if !c.TLS.HTTP3 || l.QUIC != nil {
+		if !c.TLS.HTTP3 {
 			return nil
 		}
-		at := l.Secure.Addr().(*net.TCPAddr)
-		if l.QUIC, err = net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone}); err == nil {
+		if l.QUIC, err = s.ListenPacket("udp", l.Secure.Addr().String()); err == nil {
 			return nil
 		}
 		l.QUIC = nil
-		if !anyPort || tries == 0 {
+		if !strings.HasSuffix(c.TLS.Listen, ":0") || tries == 0 {
 			return cannot("server.tls.listen", c.TLS.Listen+" (UDP)", err)
 		}
 		_ = l.Secure.Close() // the port is taken for UDP; another may not be
-		l.Secure = nil
 	}
 }
 
@@ -60,14 +69,6 @@ func (l *Listeners) close() {
 	if l.QUIC != nil {
 		_ = l.QUIC.Close()
 	}
-}
-
-func listenTCP(key, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, cannot(key, address, err)
-	}
-	return l, nil
 }
 
 func cannot(key, address string, err error) error {

@@ -115,14 +115,11 @@ func newRig(t testing.TB, change func(c *config.Config, r *rig)) *rig {
 		change(c, r)
 	}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	doors, err := New(context.Background(), Options{Config: c, Log: log, Exchange: exchange.Options{
+	doors := New(Options{Config: c, Log: log, Exchange: exchange.Options{
 		Plane: "edge", Log: log, Admit: func(r *exchange.Request) error { return nil }, Serve: r.serve,
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	r.Doors = doors
-	if err := doors.Start(); err != nil {
+	if err := doors.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -338,7 +335,7 @@ func writeFile(name, text string) error { return os.WriteFile(name, []byte(text)
 func open(t testing.TB, r *rig) int {
 	t.Helper()
 	metrics := make(chan prometheus.Metric, 100)
-	r.Metrics.Collect(metrics)
+	r.Server.Metrics.Collect(metrics)
 	close(metrics)
 	for m := range metrics {
 		var out dto.Metric
