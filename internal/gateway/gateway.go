@@ -14,9 +14,11 @@ import (
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/auth"
 	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/gateway/cache"
 	"github.com/headrace/headrace/internal/gateway/compress"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/gateway/limit"
+	"github.com/headrace/headrace/internal/gateway/merge"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/service"
 	"github.com/headrace/headrace/internal/observe"
@@ -35,6 +37,7 @@ type Deps struct {
 
 // Gateway is what outlives a change of the configuration: connections, processes, counts, keys, kept answers.
 type Gateway struct {
+	Cache  *cache.Store
 	Limits *limit.Store
 
 	deps      Deps
@@ -43,17 +46,19 @@ type Gateway struct {
 	tokens    *auth.Registry
 	encoders  *compress.Encoders
 	proxied   *proxy.Metrics
+	merged    *merge.Metrics
 	dry       bool // nothing is put in force
 }
 
 // Open makes the gateway of a node; no upstream is asked yet.
 func Open(d Deps) (*Gateway, error) {
-	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics()}
+	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics()}
 	var err error
 	if g.services, err = service.New(service.Options{Folder: filepath.Join(d.Config.Engine.Data, "services"), Log: d.Log, Health: d.Health}); err != nil {
 		return nil, err
 	}
 	g.Limits = limit.NewStore(limit.Deps{Engine: d.Engine, Log: d.Log, Keys: d.Config.Gateway.LimitKeys})
+	g.Cache = cache.NewStore(d.Config.Gateway.CacheMemory)
 	g.upstreams = balance.NewSet(balance.Deps{Log: d.Log, Health: d.Health, Services: g.services})
 	return g, nil
 }
@@ -63,6 +68,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	g.upstreams.Stop()
 	g.services.Stop(ctx)
 	g.Limits.Close()
+	g.Cache.Close()
 	return nil
 }
 
@@ -71,5 +77,5 @@ func (g *Gateway) Status() []balance.Status { return g.upstreams.Status() }
 
 // Collectors are the figures of the gateway.
 func (g *Gateway) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{g.upstreams, g.Limits, g.proxied}
+	return []prometheus.Collector{g.upstreams, g.Limits, g.Cache, g.proxied, g.merged, g.encoders.Traffic}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/gateway/compress"
 	"github.com/headrace/headrace/internal/gateway/edit"
+	"github.com/headrace/headrace/internal/gateway/merge"
 	"github.com/headrace/headrace/internal/gateway/protect"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/reply"
@@ -52,6 +53,8 @@ func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
 		return reply.NewRedirect(c)
 	case c.Respond != nil:
 		return reply.NewRespond(c.Respond)
+	case c.Merge != nil:
+		return merge.New(c, merge.Deps{Find: p.change.Find, Call: p.deps.Call, Metrics: p.merged, Log: p.deps.Log})
 	}
 	policy := p.config.PolicyOf(c)
 	return proxy.New(c, policy.Edit, p.change.Find, proxy.Deps{
@@ -98,6 +101,9 @@ func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []strin
 	}
 	if c.MaxBody > 0 {
 		add(protect.MaxBody(c.MaxBody), nil)
+	}
+	if c.Cache != nil {
+		add(p.Cache.New(title, c.Cache))
 	}
 	return list, preflight, err
 }
