@@ -37,7 +37,11 @@ func (k *conn) next(by int64) (*head, error) {
 			seen = len(b)
 			k.room(most)
 		}
-		if err := k.fill(by); err != nil {
+		err := k.within(clock(), by)
+		if err == nil {
+			err = k.receive()
+		}
+		if err != nil {
 			if err != io.EOF {
 				return nil, err
 			}
@@ -199,7 +203,7 @@ func (k *conn) inline(buffered []byte, n int, resp *fasthttp.Response) *Error {
 	}
 	body = body[:n]
 	for got := copy(body, buffered); got < n; {
-		err := k.within(clock() + int64(k.client.options.IdleTimeout))
+		err := k.idle()
 		if err == nil {
 			var more int
 			more, err = k.socket.Read(body[got:])

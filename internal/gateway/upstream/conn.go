@@ -24,7 +24,7 @@ type conn struct {
 	secure bool
 	below  *bottom // of TLS
 
-	since  int64 // when it became idle
+	since  int64 // when it became idle, or was given to a call
 	readBy int64 // the read deadline that is set
 	kept   bool  // it has served a call before
 
@@ -62,6 +62,7 @@ func (c *Client) dial(now, end int64) (*conn, *Error) {
 	k := &conn{client: c, socket: socket}
 	k.attach(socket)
 	if c.tls == nil {
+		k.since = clock()
 		return k, nil
 	}
 	k.below = &bottom{Conn: socket}
@@ -74,6 +75,7 @@ func (c *Client) dial(now, end int64) (*conn, *Error) {
 		return nil, failure(Connect, false, err)
 	}
 	_ = socket.SetDeadline(time.Time{})
+	k.since = clock()
 	return k, nil
 }
 
@@ -94,10 +96,9 @@ func (b *bottom) Read(p []byte) (int, error) {
 
 func at(t int64) time.Time { return epoch.Add(time.Duration(t)) }
 
-// within sets the read deadline to by, or to the end of the whole call. A deadline that is already set stays if it is at most a
-// sixteenth of the time, and half a second, later: setting one costs more than a small read.
-func (k *conn) within(by int64) error {
-	now := clock()
+// within sets the read deadline to by, or to the end of the whole call if that is earlier. A deadline that is already set stays if it is at most a
+// sixteenth of the time from now, and half a second, later: setting one costs more than a small read.
+func (k *conn) within(now, by int64) error {
 	if k.end != 0 && k.end < by {
 		by = k.end
 	}
@@ -137,11 +138,14 @@ func (k *conn) release() {
 	k.r, k.w = 0, 0
 }
 
-// fill waits for bytes, until by, and buffers them, behind those that are there.
-func (k *conn) fill(by int64) error {
-	if err := k.within(by); err != nil {
-		return err
-	}
+// idle sets the read deadline for the next piece of a body.
+func (k *conn) idle() error {
+	now := clock()
+	return k.within(now, now+int64(k.client.options.IdleTimeout))
+}
+
+// receive waits for bytes, until the read deadline, and buffers them behind those that are there.
+func (k *conn) receive() error {
 	if k.raw != nil && !k.secure {
 		return k.await()
 	}
@@ -172,8 +176,8 @@ func (k *conn) came(n int, err error) error {
 // connection is looked at first: the target may have closed it, and what it has sent without being asked is no answer to this call.
 func (k *conn) ask(out *buffer, n int, call *Call) error {
 	if k.raw != nil && !k.secure {
-		k.headBy = clock() + int64(k.client.options.HeaderTimeout)
-		if err := k.within(k.headBy); err != nil {
+		k.headBy = k.since + int64(k.client.options.HeaderTimeout)
+		if err := k.within(k.since, k.headBy); err != nil {
 			out.giveBack()
 			return err
 		}

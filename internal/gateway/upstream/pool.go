@@ -16,6 +16,7 @@ func (c *Client) acquire(now, end int64) (*conn, *Error) {
 		if now-k.since < int64(c.options.KeepAlive) {
 			c.stats.Reused++
 			c.mu.Unlock()
+			k.since = now
 			return k, nil
 		}
 		c.mu.Unlock() // the sweeper has not come yet
@@ -50,6 +51,7 @@ func (c *Client) replace(k *conn, fresh bool, end int64) (*conn, *Error) {
 		c.stats.Open--
 		c.admit(1)
 		c.mu.Unlock()
+		other.since = clock()
 		return other, nil
 	}
 	c.stats.Dials++
@@ -91,6 +93,7 @@ func (c *Client) granted(k *conn, end int64) (*conn, *Error) {
 	if k != nil {
 		c.stats.Reused++
 		c.mu.Unlock()
+		k.since = clock()
 		return k, nil
 	}
 	c.stats.Dials++

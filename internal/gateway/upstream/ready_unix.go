@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // readiness is what is done with the bare socket: fewer system calls than by net.Conn, and no buffer during a wait. The request is
@@ -19,7 +17,7 @@ type readiness struct {
 	asking  bool
 	out     *buffer
 	pending []byte // of out, still to be written
-	poll    [1]unix.PollFd
+	one     peeked
 	quiet   bool
 	err     error
 }
@@ -113,12 +111,7 @@ func (k *conn) read(fd uintptr) {
 }
 
 // peek looks whether anything has come, the end included.
-func (k *conn) peek(fd uintptr) {
-	r := &k.ready
-	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	n, err := unix.Poll(r.poll[:], 0)
-	r.quiet = n == 0 && err == nil
-}
+func (k *conn) peek(fd uintptr) { k.ready.quiet = k.quietSocket(fd) }
 
 // quiet tells whether the socket is open and has no bytes to read.
 func (k *conn) quiet() bool { return k.raw.Control(k.ready.look) == nil && k.ready.quiet }

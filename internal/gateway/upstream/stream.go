@@ -84,7 +84,9 @@ func (s *Stream) WriteTo(w io.Writer) (int64, error) {
 
 // Close gives up on what was not read, and the connection with it. It may be called more than once.
 func (s *Stream) Close() error {
-	s.end(&Error{Stage: Body, Sent: true, Err: errClosed}, false)
+	if s.k != nil {
+		s.end(&Error{Stage: Body, Sent: true, Err: errClosed}, false)
+	}
 	return nil
 }
 
@@ -109,7 +111,11 @@ func (s *Stream) part(most int) ([]byte, error) {
 		if s.settle(); s.err != nil {
 			return nil, s.err
 		}
-		if err := k.fill(clock() + int64(k.client.options.IdleTimeout)); err != nil {
+		err := k.idle()
+		if err == nil {
+			err = k.receive()
+		}
+		if err != nil {
 			s.fail(err)
 			return nil, s.err
 		}
@@ -119,7 +125,7 @@ func (s *Stream) part(most int) ([]byte, error) {
 // direct reads without a buffer.
 func (s *Stream) direct(p []byte) (int, error) {
 	k := s.k
-	err := k.within(clock() + int64(k.client.options.IdleTimeout))
+	err := k.idle()
 	n := 0
 	if err == nil {
 		n, err = k.socket.Read(p)
