@@ -258,10 +258,8 @@ func TestH2FromHTTP1(t *testing.T) {
 			}
 		}
 	}
-	req, _ := http.NewRequest("POST", "http://"+g.address+"/early", io.LimitReader(zeros{}, 50<<20))
-	got, err := http.DefaultClient.Do(req)
-	if err != nil || got.StatusCode != 403 {
-		t.Error(got, err)
+	if got, body := g.ask(t, "POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n"+strings.Repeat("x", 1<<20)); got.StatusCode != 403 || !strings.Contains(body, "no") {
+		t.Error(got.Status, body)
 	}
 }
 

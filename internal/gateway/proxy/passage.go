@@ -150,7 +150,7 @@ func (x *passage) ask(r *exchange.Request) error {
 		}
 		target.End(e.Stage != upstream.Source && e.Stage != upstream.Busy, 0, time.Since(x.began))
 		last = w.failure(e, x.proxy.log, target)
-		if attempt >= w.attempts || x.body.read || !w.on.after(e, resend) || !w.MayRetry() {
+		if attempt >= w.attempts || x.body.read || w.total > 0 && time.Now().After(call.Deadline) || !w.on.after(e, resend) || !w.MayRetry() {
 			return last
 		}
 		x.again(target)
