@@ -17,7 +17,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -316,7 +315,6 @@ func (r *rig) frames() (net.Conn, *http2.Framer) {
 	return c, f
 }
 
-var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 func wait[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
