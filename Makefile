@@ -100,6 +100,10 @@ bench/jobs: $(BIN) ## Jobs beside Celery, Dramatiq and BullMQ; prints a table
 bench/live: $(BIN) ## Live connections beside ws, Socket.IO and the library centrifuge; prints a table
 	go run ./bench/live
 
+.PHONY: bench/gateway
+bench/gateway: $(BIN) ## The gateway beside nginx, HAProxy, Caddy, Traefik, Fastify, Express and Go's ReverseProxy; prints a table
+	go run ./bench/gateway
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 10s)
 	@for package in $$(go list ./...); do for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \

@@ -16,7 +16,7 @@ import (
 func (b *bench) reload(ctx context.Context, c *contender) error {
 	return b.changing(ctx, c, reloaded, func(ctx context.Context, s *server) error {
 		for range b.reloads {
-			if err := s.change(ctx); err != nil {
+			if err := errors.Join(s.change(ctx), pass(ctx, 50*time.Millisecond)); err != nil {
 				return err
 			}
 		}
