@@ -236,6 +236,7 @@ func (x *passage) answerH2(r *exchange.Request, s *streamed) {
 		size = -1
 	}
 	r.Response.ImmediateHeaderFlush = true
+	s.grace = graceFor(r, x.way.idle)
 	r.Answer(s, size)
 }
 
@@ -249,6 +250,7 @@ type streamed struct {
 	body     *lent
 	watch    *watch
 	cancel   context.CancelCauseFunc
+	grace    grace
 	failed   bool
 	closed   bool
 }
@@ -256,6 +258,7 @@ type streamed struct {
 // Read implements io.Reader.
 func (s *streamed) Read(p []byte) (int, error) {
 	n, err := s.res.Body.Read(p)
+	s.grace.renew()
 	switch {
 	case err == io.EOF:
 		s.trailers()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -30,8 +31,8 @@ type passage struct {
 	pick   balance.Pick
 	target *balance.Target
 	began  time.Time
-	failed bool                     // the answer broke off
-	gone   bool                     // the client went away
+	failed bool // the answer broke off
+	grace  grace
 	more   func(name, value []byte) // x.trailer, made once
 }
 
@@ -46,7 +47,7 @@ func (x *passage) release() {
 		return
 	}
 	x.proxy, x.way, x.resp, x.target = nil, nil, nil, nil
-	x.call, x.body, x.failed, x.gone = upstream.Call{}, source{}, false, false
+	x.call, x.body, x.grace, x.failed = upstream.Call{}, source{}, grace{}, false
 	clear(x.pick.Tried)
 	x.pick.Hash, x.pick.Tried = 0, x.pick.Tried[:0]
 	passages.Put(x)
@@ -170,12 +171,14 @@ func (x *passage) stream(r *exchange.Request) {
 	if size < 0 {
 		r.Response.ImmediateHeaderFlush = true
 	}
+	x.grace = graceFor(r, x.way.idle)
 	r.Answer(x, size)
 }
 
 // Read implements io.Reader for the answer.
 func (x *passage) Read(p []byte) (int, error) {
 	n, err := x.call.Stream.Read(p)
+	x.grace.renew()
 	if err != nil && err != io.EOF {
 		x.failed = true
 	}
@@ -199,3 +202,27 @@ func (x *passage) Close() error {
 
 // trailer takes a trailer of the answer.
 func (x *passage) trailer(name, value []byte) { x.resp.Header.SetBytesKV(name, value) }
+
+// grace is the time that a client has to take the next piece of an answer. The server grants it once, for the whole.
+type grace struct {
+	conn net.Conn // nil with HTTP/2, where the server does it for each piece
+	idle time.Duration
+	at   time.Time // when it was granted last
+}
+
+func graceFor(r *exchange.Request, idle time.Duration) grace {
+	if r.Standard != nil {
+		return grace{}
+	}
+	return grace{conn: r.Conn(), idle: idle}
+}
+
+func (g *grace) renew() {
+	if g.conn == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(g.at) > g.idle/16 {
+		g.at = now
+		_ = g.conn.SetWriteDeadline(now.Add(g.idle))
+	}
+}

@@ -34,6 +34,7 @@ type options struct {
 	upstreams map[string]*config.Upstream
 	trusted   []netip.Prefix
 	maxBody   int64
+	idle      time.Duration // of the door
 	protected []string
 	before    func(*exchange.Request) error
 }
@@ -60,6 +61,9 @@ func start(t testing.TB, o options) *rig {
 	if o.maxBody == 0 {
 		o.maxBody = 1 << 40
 	}
+	if o.idle == 0 {
+		o.idle = 10 * time.Second
+	}
 	if o.route.Match == "" {
 		o.route.Match = "/*"
 	}
@@ -72,7 +76,7 @@ func start(t testing.TB, o options) *rig {
 	if err := table.Add(match.Rule{Methods: []string{"*"}, Path: o.route.Match}, handler); err != nil {
 		t.Fatal(err)
 	}
-	g.door = exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, Log: log, Trusted: o.trusted,
+	g.door = exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 10 * time.Second, IdleTimeout: o.idle, Log: log, Trusted: o.trusted,
 		Admit: func(r *exchange.Request) error {
 			found, _, err := table.Find(&r.RequestCtx.Request, r.Method(), r.Path(), &r.Params)
 			if err != nil {

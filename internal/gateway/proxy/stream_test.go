@@ -112,8 +112,32 @@ func TestStreamsRequests(t *testing.T) {
 	if got := <-answered; got != "done" {
 		t.Error(got)
 	}
-	if got, text := g.ask(t, "POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n"+strings.Repeat("x", 1<<20)); got.StatusCode != 403 || !strings.Contains(text, "no") {
-		t.Error(got.Status, text)
+	c, r := dial(t, g)
+	go func() {
+		_, _ = io.WriteString(c, "POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000000\r\n\r\n")
+		_, _ = io.Copy(c, zeros{})
+	}()
+	if got, err := http.ReadResponse(r, nil); err != nil || got.StatusCode != 403 {
+		t.Error(got, err)
+	}
+}
+
+// An answer may take longer than the server grants for one that it has whole.
+func TestLongAnswers(t *testing.T) {
+	address := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 15 {
+			_, _ = io.WriteString(w, strings.Repeat("x", 100))
+			_ = http.NewResponseController(w).Flush()
+			<-time.After(100 * time.Millisecond)
+		}
+	})
+	g := start(t, options{route: config.Route{Proxy: address}, idle: time.Second})
+	got, err := http.Get("http://" + g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(got.Body); len(body) != 1500 || err != nil {
+		t.Error(len(body), err)
 	}
 }
 
@@ -148,7 +172,7 @@ func TestBodiless(t *testing.T) {
 
 // TestMemory passes large bodies on, 2 GiB each way with HEADRACE_LARGE=2048, and looks at the memory of the process.
 func TestMemory(t *testing.T) {
-	size := int64(256 << 20)
+	size := int64(64 << 20)
 	if text := os.Getenv("HEADRACE_LARGE"); text != "" {
 		var mb int64
 		_, _ = fmt.Sscan(text, &mb)
