@@ -42,6 +42,9 @@ func parse(t config.Target) (source, error) {
 	}
 	port := cmp.Or(u.Port(), map[string]string{"https": "443"}[u.Scheme], "80")
 	s := source{address: address{name: text, url: u, network: "tcp", dial: net.JoinHostPort(u.Hostname(), port), weight: t.Weight}, port: port}
+	if _, _, err := net.SplitHostPort(s.dial); err != nil {
+		return source{}, err
+	}
 	if _, err := netip.ParseAddr(u.Hostname()); err != nil && u.Hostname() != "localhost" {
 		s.host = u.Hostname()
 	}

@@ -249,3 +249,30 @@ func TestServiceGoes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestProcessOfHTTP2 is a service that speaks only HTTP/2, checked while it starts and afterwards.
+func TestProcessOfHTTP2(t *testing.T) {
+	s, _ := newServices(t)
+	program := `require("http2").createServer((q, a) => a.end("two")).listen(process.env.HEADRACE_SOCKET)`
+	u := put(t, s, one(func(c *config.Upstream) {
+		checked(c)
+		c.Protocol, c.Run, c.Env = "h2", "node -e '"+program+"'", map[string]string{"AT": "{socket}"}
+	}))
+	until(t, "the process", func() bool { return wellTargets(u, 1) })
+	target := pick(t, u, &Pick{})
+	if network, _ := target.Address(); network != "unix" || target.Name() != "api/1" || target.TLS() != nil || target.Upstream() != u {
+		t.Error(target.Name(), network)
+	}
+	if status, err := target.askStandard(t.Context()); status != 200 || err != nil {
+		t.Error(status, err)
+	}
+	if err := syscall.Kill(u.Status().Processes[0].Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is unhealthy", func() bool { return state(u, 0) == Unhealthy })
+	until(t, "the condition", func() bool { return raised(s, "upstream-down") != "" })
+	if err := syscall.Kill(u.Status().Processes[0].Pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is well", func() bool { return state(u, 0) == Healthy })
+}

@@ -177,7 +177,7 @@ func TestUsable(t *testing.T) {
 }
 
 func FuzzTarget(f *testing.F) {
-	for _, text := range []string{"http://10.0.0.1:9000", "https://api.example.com/", "unix:/run/s", "http://[::1]:80", "http://localhost"} {
+	for _, text := range []string{"http://10.0.0.1:9000", "https://api.example.com/", "unix:/run/s", "http://[::1]:80", "http://localhost", "//]"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

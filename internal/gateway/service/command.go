@@ -9,6 +9,9 @@ import (
 // quotes" keep everything but \" and \\, and outside of quotes \ keeps the character after it. Nothing is expanded: $, *, ~, | and > are
 // ordinary characters.
 func Split(command string) ([]string, error) {
+	if strings.IndexByte(command, 0) >= 0 {
+		return nil, errors.New("it has a zero byte")
+	}
 	var words []string
 	var word strings.Builder
 	inside := false // of a word, which may be empty: ''
@@ -33,8 +36,6 @@ func Split(command string) ([]string, error) {
 			}
 			inside = true
 			word.WriteByte(command[i])
-		case 0:
-			return nil, errors.New("it has a zero byte")
 		default:
 			inside = true
 			word.WriteByte(c)
@@ -56,8 +57,6 @@ func quoted(text string, quote byte, word *strings.Builder) int {
 		switch {
 		case c == quote:
 			return i + 1
-		case c == 0:
-			return -1
 		case c == '\\' && quote == '"' && i+1 < len(text) && (text[i+1] == '"' || text[i+1] == '\\'):
 			i++
 			c = text[i]

@@ -34,7 +34,7 @@ func TestSplit(t *testing.T) {
 
 // FuzzSplit quotes the words that came out, which must give the same words.
 func FuzzSplit(f *testing.F) {
-	for _, text := range []string{"node server.js", `a 'b c' "d\"e" \ f`, `''`, `"`, `\`} {
+	for _, text := range []string{"node server.js", `a 'b c' "d\"e" \ f`, `''`, `"`, `\`, "\\\x00"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
