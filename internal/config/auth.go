@@ -75,6 +75,8 @@ type OIDC struct {
 	Scopes []string `yaml:"scopes"`
 	// Path that the provider sends browsers back to; the provider must know it. Each host of the route has its own.
 	Callback string `yaml:"callback"`
+	// Path that begins a login, with ?next=PATH to go to afterwards. Pages lead there by themselves unless auth.optional is set.
+	Login string `yaml:"login"`
 	// Path that ends the session, here and at the provider if it can.
 	Logout string `yaml:"logout"`
 	// Path, or address, that browsers are sent to after that.
@@ -147,7 +149,7 @@ func (b *Basic) defaults() { *b = Basic{Cache: time.Minute} }
 
 func (o *OIDC) defaults() {
 	*o = OIDC{
-		Scopes: []string{"openid", "profile", "email"}, Callback: "/oidc/callback", Logout: "/oidc/logout", AfterLogout: "/",
+		Scopes: []string{"openid", "profile", "email"}, Callback: "/oidc/callback", Login: "/oidc/login", Logout: "/oidc/logout", AfterLogout: "/",
 		Cookie: "headrace_session", Session: 12 * time.Hour, Keep: []string{"name", "email"}, Timeout: 5 * time.Second,
 	}
 }
@@ -170,5 +172,5 @@ func (a *Auth) Paths() []string {
 	if a == nil || a.OIDC == nil {
 		return nil
 	}
-	return []string{a.OIDC.Callback, a.OIDC.Logout}
+	return []string{a.OIDC.Callback, a.OIDC.Login, a.OIDC.Logout}
 }

@@ -149,13 +149,16 @@ func (c *Config) validateOIDC(at string, a *Auth) error {
 			return c.invalid(at+".base_url", "%q is not the address of a host", o.BaseURL).Hinting("write https://app.example.com")
 		}
 	}
-	for _, p := range []struct{ key, path string }{{"callback", o.Callback}, {"logout", o.Logout}} {
+	for _, p := range []struct{ key, path string }{{"callback", o.Callback}, {"login", o.Login}, {"logout", o.Logout}} {
 		if !strings.HasPrefix(p.path, "/") || path.Clean(p.path) != p.path || p.path == "/" || strings.ContainsAny(p.path, "?#*{}% ") {
 			return c.invalid(at+"."+p.key, "%q is not a path", p.path).Hinting("write a path such as /oidc/%s", p.key)
 		}
 	}
-	if o.Callback == o.Logout {
-		return c.invalid(at+".logout", "it is the path of the callback, too").Hinting("choose another path")
+	if o.Callback == o.Logout || o.Login == o.Logout {
+		return c.invalid(at+".logout", "it is the path of the callback or the login, too").Hinting("choose another path")
+	}
+	if o.Callback == o.Login {
+		return c.invalid(at+".login", "it is the path of the callback, too").Hinting("choose another path")
 	}
 	if u, err := url.Parse(o.AfterLogout); err != nil || !strings.HasPrefix(o.AfterLogout, "/") && u.Host == "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
 		return c.invalid(at+".after_logout", "%q is neither a path nor an address", o.AfterLogout).Hinting("write / or https://www.example.com")

@@ -37,7 +37,7 @@ func New(c *config.Auth, d Deps) (exchange.Policy, error) {
 			return exchange.Policy{}, err
 		}
 	}
-	return exchange.Policy{Admit: p.admit}, nil
+	return exchange.Policy{Admit: p.admit, Finish: p.finish}, nil
 }
 
 // policy asks its ways in turn.
@@ -45,6 +45,8 @@ type policy struct {
 	ways       []way
 	challenges []string // of a request that shows nothing
 	optional   bool
+	begin      func(*exchange.Request) error // answers a request that shows nothing; nil refuses it
+	finish     func(*exchange.Request)       // nil does nothing
 	realm      string
 	headers    *headers
 }
@@ -95,8 +97,11 @@ func (p *policy) admit(r *exchange.Request) error {
 			return nil
 		}
 	}
-	if p.optional {
+	switch {
+	case p.optional:
 		return nil
+	case p.begin != nil:
+		return p.refuse(r, p.begin(r))
 	}
 	return p.refuse(r, problem.New("HR4040", "the request shows nothing that tells who asks"))
 }

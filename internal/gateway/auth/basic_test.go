@@ -52,4 +52,3 @@ func BenchmarkBasic(b *testing.B) {
 	must(b, err)
 	benchmark(b, p, "Authorization", "Basic "+encode("ann:secret"))
 }
-

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"encoding/base64"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -64,6 +66,55 @@ func FuzzSame(f *testing.F) {
 		}
 		if lower && same(name, own) != (fold(name) == fold([]byte(own))) {
 			t.Errorf("%q %q", name, own)
+		}
+	})
+}
+
+// A path to go to after the login never leads a browser to another host.
+func FuzzLocal(f *testing.F) {
+	for _, seed := range []string{"/a?b=c#d", "//evil.com", "/\\evil.com", "/\t/evil.com", "https://evil.com", "/%2f/evil.com", "/..//evil.com", "/a/..//evil.com", "/?u=//x"} {
+		f.Add(seed)
+	}
+	base, err := url.Parse("https://app.example.com/x/y")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := local(text)
+		// Browsers remove tabs and line breaks, and take a backslash for a slash.
+		seen := strings.NewReplacer("\t", "", "\r", "", "\n", "", "\\", "/").Replace(got)
+		to, err := base.Parse(seen)
+		if err != nil || to.Host != base.Host || to.Scheme != base.Scheme || to.User != nil || strings.HasPrefix(strings.TrimSpace(seen), "//") {
+			t.Errorf("%q leads to %q", text, got)
+		}
+	})
+}
+
+// Only what was sealed opens, and for its purpose only; a cookie in parts is read as it was written.
+func FuzzCookie(f *testing.F) {
+	s, err := newSealer(make([]byte, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := s.seal(&session{Subject: "ann"}, "about")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("1."+good, "a.1")
+	f.Add("4.x", "")
+	f.Add("2."+good[:10], good[10:])
+	f.Fuzz(func(t *testing.T, first, second string) {
+		ctx := &fasthttp.RequestCtx{}
+		ctx.Request.Header.SetCookie("s", first)
+		ctx.Request.Header.SetCookie("s.1", second)
+		j := &jar{name: "s"}
+		text := j.read(&exchange.Request{RequestCtx: ctx})
+		var into session
+		if s.open(text, "about", &into) && text != good {
+			t.Errorf("%q opens", text)
+		}
+		if s.open(text, "other", &into) {
+			t.Errorf("%q opens for another purpose", text)
 		}
 	})
 }

@@ -21,6 +21,7 @@ import (
 type Registry struct {
 	verifiers shared[identity.Verifier]
 	clients   shared[http.Client]
+	providers shared[provider]
 }
 
 // NewRegistry makes a registry; a process has one.

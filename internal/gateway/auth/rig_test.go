@@ -132,6 +132,11 @@ func send(t testing.TB, request *http.Request) answer {
 	client := &http.Client{Transport: http.DefaultTransport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	got, err := client.Do(request)
 	must(t, err)
+	return read(t, got)
+}
+
+func read(t testing.TB, got *http.Response) answer {
+	t.Helper()
 	defer got.Body.Close()
 	body, err := io.ReadAll(got.Body)
 	must(t, err)

@@ -263,3 +263,21 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+func TestSecret(t *testing.T) {
+	data := t.TempDir()
+	e := openEngine(t, data)
+	a, b := open(t, e), open(t, e)
+	first, err := a.Secret(t.Context(), "login")
+	must(t, err)
+	second, err := b.Secret(t.Context(), "login")
+	must(t, err)
+	other, err := b.Secret(t.Context(), "other")
+	must(t, err)
+	stopAll(t, a.Stop, b.Stop, e.Stop)
+	again, err := open(t, openEngine(t, data)).Secret(t.Context(), "login")
+	must(t, err)
+	if string(first) != string(second) || string(first) != string(again) || string(first) == string(other) || len(first) != SecretSize {
+		t.Error(first, second, again, other)
+	}
+}
