@@ -27,6 +27,11 @@ func (c *Config) validatePolicy(at string, p *Policy) error {
 	if err := c.validateAuth(at+".auth", p.Auth); err != nil {
 		return err
 	}
+	if p.OpenAPI != nil {
+		if err := c.validateOpenAPI(at+".openapi", p.OpenAPI); err != nil {
+			return err
+		}
+	}
 	if p.Compress != nil {
 		if err := c.validateCompress(at+".compress", p.Compress); err != nil {
 			return err
