@@ -41,7 +41,11 @@ func (c *core) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.Checked
 
 // Write implements zapcore.Core.
 func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.Log(context.Background(), level(e.Level), e.Message, attributes(fields)...)
+	l := level(e.Level)
+	if e.Message == "stapling OCSP" { // said of every certificate whose authority has no OCSP, as most have none any more
+		l = slog.LevelDebug
+	}
+	c.log.Log(context.Background(), l, e.Message, attributes(fields)...)
 	return nil
 }
 

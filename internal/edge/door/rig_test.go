@@ -315,7 +315,6 @@ func (r *rig) frames() (net.Conn, *http2.Framer) {
 	return c, f
 }
 
-
 func wait[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
 	select {
