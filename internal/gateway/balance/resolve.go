@@ -28,6 +28,7 @@ func (u *Upstream) lookup(ctx context.Context, s *source) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
+	case u.ctx.Err() != nil: // it is out of force
 	case err != nil || len(list) == 0:
 		if !s.lost {
 			u.set.log.Warn("addresses of a host are not found, the former ones stay", "upstream", u.name, "host", s.host, "error", err, "former", len(s.found))

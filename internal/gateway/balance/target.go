@@ -151,16 +151,19 @@ func (t *Target) back() {
 	}
 }
 
-// close lets go of connections; those of requests under way end with them.
+// close lets go of connections, those of requests under way when they end, and of what the target counts in.
 func (t *Target) close() {
 	t.stop()
-	t.client.Close()
-	if t.upstream.cfg.Protocol == "h2" {
-		if c, ok := t.transport().(interface{ CloseIdleConnections() }); ok {
-			c.CloseIdleConnections()
-		}
-	}
+	t.closeIdle()
 	t.upstream.record.drop(t.name)
+}
+
+// closeIdle closes the connections that wait for a request. Requests that come nevertheless are served.
+func (t *Target) closeIdle() {
+	t.client.Close()
+	if c, ok := t.transport().(interface{ CloseIdleConnections() }); ok && t.upstream.cfg.Protocol == "h2" {
+		c.CloseIdleConnections()
+	}
 }
 
 func tried(list []*Target, t *Target) bool { return len(list) > 0 && slices.Contains(list, t) }

@@ -202,7 +202,7 @@ func (u *Upstream) arrange() {
 	for _, t := range old {
 		t.left = true
 		t.stop()
-		t.client.Close() // connections that wait for a request; a process may wait for their end
+		t.closeIdle() // a process may wait for that before it ends
 		u.leaving = append(u.leaving, t)
 	}
 	u.targets = now
