@@ -17,7 +17,8 @@ type Call struct {
 	// Method is that in Head. HEAD has answers without body; CONNECT is refused.
 	Method []byte
 	// Body is the body of the request and Length its size; -1 if that is not known, it goes out chunked then. Of a Body with a Length no
-	// more than that is read. Do does not read it after it has returned.
+	// more than that is read. Do does not read it after it has returned. An answer that comes before the whole body was sent ends the
+	// sending, unless it is a success; it is looked for before each piece, so a Read that hangs delays it.
 	Body   io.Reader
 	Length int64
 	// Whole is the body in memory, instead of Body; it can be sent again. Without both there is none.
@@ -31,7 +32,7 @@ type Call struct {
 	// Early is called for an answer of status 103 before the final one; nil drops them.
 	Early func(status int, h *fasthttp.ResponseHeader)
 	// Trailer is called for each field after a chunked body, before its last Read returns io.EOF; nil drops them. Fields that would say how the
-	// message is framed never come.
+	// message is framed never come. The bytes are valid during the call only.
 	Trailer func(name, value []byte)
 
 	// Stream is the body of the answer if it is not in the Response whole: an io.ReadCloser that is an io.WriterTo as well. It must be
@@ -43,8 +44,8 @@ type Call struct {
 	Tunnel *Conn
 }
 
-// Do sends the request and reads the answer, or its head if the body is given as Stream. What resp has already is left; nothing is changed in it
-// if Do fails, but its body. The error is an *Error.
+// Do sends the request and reads the answer, or its head if the body is given as Stream. Headers that resp has already are left. If Do
+// fails nothing is changed in resp but its body. The error is an *Error.
 //
 // A kept connection that turns out to be closed before a byte of the answer is replaced by a new one if nothing of the request was sent,
 // or if it may be sent again: its method is idempotent, and Body was not read.

@@ -1,6 +1,7 @@
 // Package upstream is an HTTP/1.1 client for one target of a proxy. A call runs in the goroutine of its caller: it writes the request,
 // waits for the socket and reads the answer; nothing is handed to another goroutine. Framing is read strictly (RFC 9112): an answer
-// whose end could be understood in two ways is refused, and a connection is used again only if nothing is left on it.
+// whose end could be understood in two ways is refused, and a connection is used again only if nothing is left on it. Refused are also
+// what some clients mend: a Content-Length that is repeated, even with the same value, lines that end with LF alone, folded headers.
 //
 // It knows no configuration and no policy. What may be tried again elsewhere is for the caller to say, who learns from [Error] how far
 // the call has come.
