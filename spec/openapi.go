@@ -14,7 +14,7 @@ var OpenAPI = sync.OnceValue(func() []byte {
 	const paths, components, schemas = "\npaths:\n", "\ncomponents:\n", "  schemas:\n"
 	head, common, _ := strings.Cut(part("api"), components)
 	var p, s strings.Builder
-	for _, name := range []string{"jobs", "calls", "operate", "gateway", "keys", "live", "centrifugo", "observe"} {
+	for _, name := range []string{"jobs", "calls", "operate", "gateway", "cache", "keys", "live", "centrifugo", "observe"} {
 		of, below, _ := strings.Cut(part(name), components)
 		_, of, _ = strings.Cut("\n"+of, paths)
 		p.WriteString(of + "\n")

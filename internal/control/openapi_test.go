@@ -185,6 +185,7 @@ func TestOpenAPI(t *testing.T) {
 	call("GET /v1/pools/{name}", "/v1/pools/default", "", 200)
 	call("GET /v1/pools/{name}", "/v1/pools/nope", "", 404)
 	r.callKeys(call)
+	r.callCache(call)
 	called["GET /v1/live/tail"] = r.callLive(call)
 	called["GET /v1/routes/tail"] = r.callRoutes(call)
 	call("GET /metrics", "", "", 200)

@@ -23,6 +23,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/gateway/cache"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/live"
@@ -124,6 +125,7 @@ type rig struct {
 	fns     *functions.Registry
 	pool    *workers.Pool
 	keys    *keys.Store
+	cache   *cache.Store
 	control *control.Server
 	live    *live.Live       // nil unless it is configured
 	door    *exchange.Server // of live
@@ -170,6 +172,8 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		CancelGrace: 400 * time.Millisecond, Grace: time.Second, Spool: filepath.Join(r.dir, "data", "spool")}, quiet{}, log)
 	must(t, err)
 	must(t, r.fns.SetPool(r.pool))
+	r.cache = cache.NewStore(config.MiB * 8)
+	t.Cleanup(r.cache.Close)
 	r.keys, err = keys.Open(ctx, r.engine, log)
 	must(t, err)
 	r.jobs.SetPool(r.pool)
@@ -182,7 +186,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 	must(t, public.Start(ctx))
 	r.public = "http://" + public.Addr().String()
 	r.control = control.New(control.Deps{
-		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Keys: r.keys, Live: r.live,
+		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Keys: r.keys, Cache: r.cache, Live: r.live,
 		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
 		Edge:    public,
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,

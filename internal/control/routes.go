@@ -44,6 +44,8 @@ func (s *Server) addRoutes() {
 	add("GET", "/v1/routes/test", s.testRoute, nil)
 	add("GET", "/v1/routes/tail", s.tailRoutes, nil)
 	add("GET", "/v1/upstreams", s.listUpstreams, nil)
+	add("GET", "/v1/cache", s.cacheStats, nil)
+	add("POST", "/v1/cache/purge", s.purgeCache, s.admitJSON)
 	add("POST", "/v1/keys", s.createKey, s.admitJSON)
 	add("GET", "/v1/keys", s.listKeys, nil)
 	add("GET", "/v1/keys/{id}", s.key, nil)

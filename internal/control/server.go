@@ -24,6 +24,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/gateway/cache"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/live"
@@ -40,6 +41,7 @@ type Deps struct {
 	Jobs      *jobs.Jobs
 	Pools     func() []*workers.Pool
 	Keys      *keys.Store
+	Cache     *cache.Store
 	Live      *live.Live // nil while the live plane is off
 	Edge      *edge.Server
 	Upstreams func() any // what there is to tell of them, as JSON; nil tells of none
