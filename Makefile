@@ -104,6 +104,11 @@ bench/live: $(BIN) ## Live connections beside ws, Socket.IO and the library cent
 bench/gateway: $(BIN) ## The gateway beside nginx, HAProxy, Caddy, Traefik, Fastify, Express and Go's ReverseProxy; prints a table
 	go run ./bench/gateway
 
+.PHONY: bench/gateway/traefik
+bench/gateway/traefik: ## Build Traefik for bench/gateway, which leaves it out otherwise: ten minutes and more of CPU
+	mkdir -p $(BUILD)/bench/gateway
+	cd bench/gateway/rivals/traefik && go build -trimpath -ldflags "-s -w" -o $(CURDIR)/$(BUILD)/bench/gateway/traefik github.com/traefik/traefik/v3/cmd/traefik
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 10s)
 	@for package in $$(go list ./...); do for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \

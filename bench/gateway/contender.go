@@ -65,7 +65,7 @@ func (c *contender) missing() string {
 	program := fill(c.argv[0], &place{Build: buildDir, Headrace: product()})
 	if _, err := exec.LookPath(program); err != nil {
 		if filepath.IsAbs(program) {
-			return "build/bench/gateway/" + filepath.Base(program) + " was not built"
+			return filepath.Base(program) + " was not built; see bench/README.md"
 		}
 		return program + " is not installed"
 	}

@@ -14,7 +14,7 @@ import (
 var scripts = []string{"fastify.mjs", "express.mjs"}
 
 // install puts the rivals, in the versions pinned in rivals/, below build/bench/gateway, and says why contenders cannot take part. What is there
-// already is not installed again.
+// already is not installed again. Traefik takes too long to be built here: make bench/gateway/traefik does it.
 func install(ctx context.Context, all []*contender) map[*contender]string {
 	absent := map[*contender]string{}
 	var packages error
@@ -23,13 +23,6 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 		switch c.title {
 		case "ReverseProxy":
 			err = do(ctx, filepath.Join(rivalsDir, "reverseproxy"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "reverseproxy"), ".")
-		case "Traefik":
-			if _, missing := os.Stat(filepath.Join(buildDir, "traefik")); missing != nil || rig.Stale(traefikModule(), filepath.Join(buildDir, "traefik.mod")) {
-				if err = do(ctx, filepath.Join(rivalsDir, "traefik"), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(buildDir, "traefik"),
-					"github.com/traefik/traefik/v3/cmd/traefik"); err == nil {
-					err = rig.Duplicate(traefikModule(), filepath.Join(buildDir, "traefik.mod"))
-				}
-			}
 		case "Fastify", "Express":
 			if packages == nil {
 				packages = packaged(ctx)
@@ -47,8 +40,6 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 
 // product is the binary of headrace.
 func product() string { return filepath.Join(buildDir, "../../headrace") }
-
-func traefikModule() string { return filepath.Join(rivalsDir, "traefik/go.mod") }
 
 // packaged installs what the scripts need.
 func packaged(ctx context.Context) error {
