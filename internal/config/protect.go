@@ -37,9 +37,9 @@ type Secure struct {
 }
 
 // Edit changes headers and query. Values may hold {client_address}, {host}, {path}, {method}, {request_id}, {subject}, {claim.NAME} and
-// parameters of the path.
+// parameters of the path. Headers that come out empty are removed. Headers of a connection, such as Content-Length, cannot be set.
 type Edit struct {
-	// Headers of the request that are set before the upstream sees it; an empty value removes.
+	// Headers of the request that are set before the upstream sees it, Host among them; an empty value removes.
 	Request map[string]string `yaml:"request"`
 	// Headers of the answer that are set; an empty value removes.
 	Response map[string]string `yaml:"response"`

@@ -30,12 +30,13 @@ type Route struct {
 	Split []Share `yaml:"split"`
 	// Parts of one answer, asked at once.
 	Merge *Merge `yaml:"merge"`
-	// Address to send the client to. Parameters of the path may stand in it, as in /new/{id}, and {*} for what /* stands for.
+	// Address to send the client to, after a status if it is not 302, as in 308 https://example.com/new/{id}. Parameters of the path may stand in
+	// it, and {*} for what /* stands for; the query of the request follows unless the address has one. A host must end in a fixed text.
 	Redirect string `yaml:"redirect"`
 	// Answer that is given without asking anybody.
 	Respond *Respond `yaml:"respond"`
 
-	// Path that the upstream sees, with parameters as in redirect; empty is that of the request.
+	// Path that the upstream sees, with parameters as in redirect; empty is that of the request. The query of the request follows.
 	Rewrite string `yaml:"rewrite"`
 	// Upstream that gets a copy of the requests, whose answers nobody sees. Requests with a body over 64 KiB are not copied.
 	Mirror string `yaml:"mirror"`
@@ -56,7 +57,7 @@ type Share struct {
 	Header map[string]string `yaml:"header"`
 	// Take all requests that have this cookie, likewise.
 	Cookie map[string]string `yaml:"cookie"`
-	// Keep a client with the upstream it came to first, by this cookie; empty keeps nobody.
+	// Keep a client with the upstream it came to first, by this cookie; empty keeps nobody, and so does a weight of 0.
 	Sticky string `yaml:"sticky"`
 }
 
