@@ -86,7 +86,8 @@ func (p *policy) filter(r *exchange.Request, buffer []byte) []byte {
 	if !ok {
 		return buffer
 	}
-	buffer = append(append(buffer[:0], path...), '?')
+	buffer = append(buffer[:0], path...)
+	mark := len(buffer)
 	for len(query) > 0 {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte("&"))
@@ -94,12 +95,13 @@ func (p *policy) filter(r *exchange.Request, buffer []byte) []byte {
 		if len(pair) == 0 || !p.keeps(name) {
 			continue
 		}
-		if buffer[len(buffer)-1] != '?' {
+		if len(buffer) == mark {
+			buffer = append(buffer, '?')
+		} else {
 			buffer = append(buffer, '&')
 		}
 		buffer = append(buffer, pair...)
 	}
-	buffer = bytes.TrimSuffix(buffer, []byte("?"))
 	if len(buffer) == len(whole) {
 		return buffer
 	}
