@@ -110,8 +110,8 @@ func FuzzCookie(f *testing.F) {
 		j := &jar{name: "s"}
 		text := j.read(&exchange.Request{RequestCtx: ctx})
 		var into session
-		if s.open(text, "about", &into) && text != good {
-			t.Errorf("%q opens", text)
+		if s.open(text, "about", &into) && into.Subject != "ann" {
+			t.Errorf("%q opens as that of %q", text, into.Subject)
 		}
 		if s.open(text, "other", &into) {
 			t.Errorf("%q opens for another purpose", text)

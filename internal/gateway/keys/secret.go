@@ -19,6 +19,11 @@ const SecretSize = 32
 // Secret is a random key that all nodes share, made by the first that asks for the name, which is letters, digits, - and _. Sessions that were
 // encrypted with it outlive restarts. HR4062 if the engine cannot tell it.
 func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
+	fresh := make([]byte, SecretSize)
+	_, _ = rand.Read(fresh) // never fails
+	if s.conn == nil {      // a store that is not open, as a check of the configuration has it, keeps nothing
+		return fresh, nil
+	}
 	js, err := jetstream.New(s.conn)
 	if err != nil {
 		return nil, err
@@ -27,8 +32,6 @@ func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh := make([]byte, SecretSize)
-	_, _ = rand.Read(fresh) // never fails
 	_, err = kv.Create(ctx, name, fresh)
 	if err == nil {
 		return fresh, s.engine.Commit(ctx, "KV_"+secretBucket)
