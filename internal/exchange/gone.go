@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -16,7 +15,7 @@ func gone(c net.Conn) bool {
 	switch c := c.(type) {
 	case interface{ gone() bool }:
 		return c.gone()
-	case *tls.Conn:
+	case interface{ NetConn() net.Conn }: // TLS
 		return hungUp(c.NetConn())
 	}
 	socket, ok := c.(syscall.Conn)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headrace/headrace/internal/problem"
@@ -55,13 +56,53 @@ func (s *Server) Open(d Door) {
 		l = newGreeter(l, s, d.Greet)
 	}
 	if d.TLS != nil {
-		l = tls.NewListener(l, d.TLS)
+		l = secured{l, d.TLS}
 	}
 	s.serving.Go(func() {
 		if err := s.server.Serve(l); err != nil {
 			s.options.Log.Error("door closed", "plane", s.options.Plane, "error", err)
 		}
 	})
+}
+
+// secured speaks TLS on the connections of a listener. The handshake is left to who reads first.
+type secured struct {
+	net.Listener
+	config *tls.Config
+}
+
+func (s secured) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &secureConn{Conn: tls.Server(c, s.config)}, nil
+}
+
+// secureConn is a connection with TLS that may outlive the function that it was hijacked for, after which fasthttp closes it.
+type secureConn struct {
+	*tls.Conn
+	kept atomic.Bool
+}
+
+// Close implements net.Conn.
+func (c *secureConn) Close() error {
+	if c.kept.Load() {
+		return nil
+	}
+	return c.Conn.Close()
+}
+
+// Keep returns what a function that was given to Hijack may go on with after it has returned. It must close it.
+func Keep(c net.Conn) net.Conn {
+	if hijacked, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
+		c = hijacked.UnsafeConn()
+	}
+	if secure, ok := c.(*secureConn); ok {
+		secure.kept.Store(true)
+		return secure.Conn
+	}
+	return c
 }
 
 // Enter counts a connection that does not come from a door, as those of HTTP/3: HR1012 if there are too many. Leave ends it.

@@ -16,15 +16,14 @@ func (s *Session) take(r *exchange.Request, head []byte, begin first) {
 	r.HijackSetNoResponse(true)
 	r.Hijack(func(c net.Conn) {
 		early := buffered(c)
-		if raw, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
-			c = raw.UnsafeConn()
-		}
+		c = exchange.Keep(c)
 		s.mu.Lock() // what arrives meanwhile waits
 		conn, err := s.live.park.Park(c, early, s)
 		if err != nil {
 			s.mu.Unlock()
 			s.live.Log.Warn("connection cannot be kept", "error", err)
 			s.lost(c)
+			_ = c.Close()
 			return
 		}
 		s.conn = conn

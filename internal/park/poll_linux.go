@@ -120,16 +120,11 @@ func (p *poller) want(c *Conn, out bool) error {
 
 // takeOver duplicates the socket of a plain connection.
 func takeOver(c net.Conn) (int, error) {
-	var raw syscall.RawConn
-	var err error
-	switch c := c.(type) {
-	case *net.TCPConn:
-		raw, err = c.SyscallConn()
-	case *net.UnixConn:
-		raw, err = c.SyscallConn()
-	default:
+	socket, ok := c.(syscall.Conn) // that of TLS is none
+	if !ok {
 		return 0, errNoSocket
 	}
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -158,6 +159,25 @@ func address(l net.Listener) net.Addr {
 		return nil
 	}
 	return l.Addr()
+}
+
+// quicDrain is how long streams of HTTP/3 may go on when the doors are drained: the socket has one reader, the next process.
+const quicDrain = 5 * time.Second
+
+// Drain opens no more connections, tells clients so, and lets requests finish, with their streams, until ctx ends. Stop is still needed.
+func (d *Doors) Drain(ctx context.Context) {
+	var all sync.WaitGroup
+	if d.h3 != nil {
+		bound, cancel := context.WithTimeout(ctx, quicDrain)
+		defer cancel()
+		d.h3.stop(bound)
+		d.h3 = nil
+	}
+	if d.h2 != nil {
+		all.Go(func() { d.h2.stop(ctx) })
+	}
+	all.Go(func() { _ = d.Server.Drain(ctx) })
+	all.Wait()
 }
 
 // Stop opens no more connections, tells clients so, ends streams, lets other requests finish, and cuts what is left when ctx ends. Only the

@@ -99,7 +99,8 @@ type rig struct {
 	config    *config.Config
 	closed    chan struct{} // a value for each body of /endless that was closed
 	done      chan exchange.Outcome
-	begun     chan struct{} // a value for each request of /slow
+	begun     chan struct{}    // a value for each request of /slow
+	other     exchange.Handler // of paths that it does not know itself
 }
 
 // newRig opens doors; change sees the configuration before.
@@ -230,6 +231,10 @@ func (r *rig) serve(q *exchange.Request) error {
 		panic("as asked")
 	case "/none":
 		q.Response.SetStatusCode(204)
+	default:
+		if r.other != nil {
+			return r.other(q)
+		}
 	}
 	return nil
 }

@@ -59,6 +59,6 @@ func (d *Doors) quic() *tls.Config {
 }
 
 func isTLS(c net.Conn) bool {
-	_, ok := c.(*tls.Conn)
+	_, ok := c.(interface{ NetConn() net.Conn })
 	return ok
 }
