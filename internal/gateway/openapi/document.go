@@ -135,48 +135,56 @@ type node struct {
 	pointer string // with the address before #
 }
 
-// follow goes where $ref of an object leads.
+// follow goes where $ref of an object leads, and on.
 func (d *document) follow(n node) (node, error) {
-	for hops := 0; ; hops++ {
-		ref, ok := n.value["$ref"].(string)
-		if !ok {
+	for range 20 {
+		if _, ok := n.value["$ref"].(string); !ok {
 			return n, nil
 		}
-		if hops > 20 {
-			return n, fmt.Errorf("%s leads in a circle", n.pointer)
-		}
-		base, err := url.Parse(n.pointer)
-		if err != nil {
+		var err error
+		if n, err = d.hop(n); err != nil {
 			return n, err
 		}
-		to, err := base.Parse(ref)
-		if err != nil {
+	}
+	return n, fmt.Errorf("%s leads in a circle", n.pointer)
+}
+
+// hop goes where $ref of an object leads.
+func (d *document) hop(n node) (node, error) {
+	ref, _ := n.value["$ref"].(string)
+	base, err := url.Parse(n.pointer)
+	if err != nil {
+		return n, err
+	}
+	to, err := base.Parse(ref)
+	if err != nil {
+		return n, fmt.Errorf("$ref %q: %w", ref, err)
+	}
+	fragment := to.Fragment
+	to.Fragment = ""
+	var at any = d.root
+	if to.String() != d.url {
+		if at, err = d.files.Load(to.String()); err != nil {
 			return n, fmt.Errorf("$ref %q: %w", ref, err)
 		}
-		fragment := to.Fragment
-		to.Fragment = ""
-		var at any = d.root
-		if to.String() != d.url {
-			if at, err = d.files.Load(to.String()); err != nil {
-				return n, fmt.Errorf("$ref %q: %w", ref, err)
-			}
-			_ = d.compiler.AddResource(to.String(), at) // or it is there already
-		}
-		for token := range strings.SplitSeq(strings.TrimPrefix(fragment, "/"), "/") {
-			if token == "" {
-				continue
-			}
-			object, _ := at.(map[string]any)
-			if at, ok = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(token)]; !ok {
-				return n, fmt.Errorf("$ref %q leads nowhere", ref)
-			}
-		}
-		value, ok := at.(map[string]any)
-		if !ok {
-			return n, fmt.Errorf("$ref %q leads to no object", ref)
-		}
-		n = node{value, to.String() + "#" + fragment}
+		_ = d.compiler.AddResource(to.String(), at) // or it is there already
 	}
+	for token := range strings.SplitSeq(strings.TrimPrefix(fragment, "/"), "/") {
+		if token == "" {
+			continue
+		}
+		object, _ := at.(map[string]any)
+		below, ok := object[strings.NewReplacer("~1", "/", "~0", "~").Replace(token)]
+		if !ok {
+			return n, fmt.Errorf("$ref %q leads nowhere", ref)
+		}
+		at = below
+	}
+	value, ok := at.(map[string]any)
+	if !ok {
+		return n, fmt.Errorf("$ref %q leads to no object", ref)
+	}
+	return node{value, to.String() + "#" + fragment}, nil
 }
 
 // child is an object below one; ok is false if there is none.
