@@ -266,3 +266,41 @@ func TestH2FromHTTP1(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// The upstream hears of it when a client goes away, before the answer and during it.
+func TestH2ClientGone(t *testing.T) {
+	ended := make(chan string, 2)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Protocols: &http.Protocols{}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/during" {
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+		ended <- r.URL.Path
+	})}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = s.Serve(listener) }()
+	t.Cleanup(func() { _ = s.Close() })
+	g := start(t, options{route: config.Route{Proxy: "up"}, upstreams: map[string]*config.Upstream{"up": h2service("http://" + listener.Addr().String())}})
+	for _, path := range []string{"/before", "/during"} {
+		c, r := dial(t, g)
+		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		if path == "/during" {
+			if head, err := readHead(r); err != nil || !strings.Contains(head, " 200 ") {
+				t.Fatal(head, err)
+			}
+		}
+		_ = c.Close()
+		select {
+		case got := <-ended:
+			if got != path {
+				t.Error(got)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s goes on without its client", path)
+		}
+	}
+}
