@@ -70,6 +70,7 @@ type try struct {
 	uri        uint64
 	cc         directives
 	known      bool          // it shows who asks
+	aside      bool          // it asks for what the cache does not do
 	asked      time.Duration // when the upstream was asked
 	generation uint32        // of uri, then
 	purges     uint64        // likewise
@@ -94,11 +95,11 @@ func (p *policy) serve(r *exchange.Request) error {
 	t := tries.Get().(*try)
 	defer t.release()
 	t.buffer = p.filter(r, t.buffer)
-	if n := h.ContentLength(); n > 0 || n == -1 || len(h.Peek("Upgrade")) > 0 || len(h.Peek("If-Match")) > 0 || len(h.Peek("If-Unmodified-Since")) > 0 {
-		return p.aside(r, t, "fwd=bypass")
-	}
 	t.buffer = plainEncodings(r, t.buffer)
 	p.read(r, t)
+	if n := h.ContentLength(); n > 0 || n == -1 || t.aside {
+		return p.aside(r, t, "fwd=bypass")
+	}
 	return p.find(r, t)
 }
 
@@ -142,19 +143,34 @@ func (p *policy) read(r *exchange.Request, t *try) {
 	t.uri = p.store.uri(t.key)
 	t.key = p.appendRest(t.key, r)
 	t.primary = p.store.hash(t.key)
-	t.known = r.Identity != nil || len(h.Peek("Authorization")) > 0
+	t.known = r.Identity != nil
 	t.cc = newDirectives()
-	if values := h.PeekAll("Cache-Control"); !p.c.IgnoreClient && len(values) > 0 {
-		for _, value := range values {
-			t.cc.parse(value)
+	said, pragma := false, false
+	for key, value := range h.All() { // one pass; a look for each name costs more than all the rest
+		switch string(key) {
+		case "Authorization":
+			t.known = true
+		case "Cache-Control":
+			if said = true; !p.c.IgnoreClient {
+				t.cc.parse(value)
+			}
+		case "Pragma":
+			pragma = is(value, "no-cache")
+		case "If-None-Match":
+			t.tags = append(t.tags[:0], value...)
+		case "If-Modified-Since":
+			t.since = append(t.since[:0], value...)
+		case "Range":
+			t.wanted = append(t.wanted[:0], value...)
+		case "If-Range":
+			t.ifRange = append(t.ifRange[:0], value...)
+		case "Upgrade", "If-Match", "If-Unmodified-Since":
+			t.aside = true
 		}
-	} else if !p.c.IgnoreClient && is(h.Peek("Pragma"), "no-cache") {
+	}
+	if pragma && !said && !p.c.IgnoreClient {
 		t.cc.noCache = true
 	}
-	t.tags = append(t.tags[:0], h.Peek("If-None-Match")...)
-	t.since = append(t.since[:0], h.Peek("If-Modified-Since")...)
-	t.wanted = append(t.wanted[:0], h.Peek("Range")...)
-	t.ifRange = append(t.ifRange[:0], h.Peek("If-Range")...)
 }
 
 // lookup returns the entry for a request, nil if there is none, and the key it has or would have.

@@ -153,7 +153,10 @@ func (r *rig) try(method, path string, headers ...string) (got, error) {
 	return got{a.StatusCode, a.Header, string(body)}, err
 }
 
-func (r *rig) get(path string, headers ...string) got { r.t.Helper(); return r.do("GET", path, headers...) }
+func (r *rig) get(path string, headers ...string) got {
+	r.t.Helper()
+	return r.do("GET", path, headers...)
+}
 
 // expect asks, and holds against the answer: h for one that is kept, m for one of the upstream.
 func (r *rig) expect(what string, g got, body string) {
