@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
@@ -31,6 +32,7 @@ type authority struct {
 	issuer  *certmagic.ACMEIssuer
 	running context.Context
 	end     context.CancelFunc
+	once    sync.Once // of stop
 }
 
 // newAuthority opens the storage. only tells that there are no certificates but those of ACME.
@@ -137,7 +139,9 @@ func (p *page) Header() http.Header    { return p.header }
 func (p *page) WriteHeader(status int) { p.status = status }
 
 func (a *authority) stop() {
-	a.end()
-	a.cache.Stop()
-	a.storage.close()
+	a.once.Do(func() {
+		a.end()
+		a.cache.Stop()
+		a.storage.close()
+	})
 }

@@ -166,18 +166,16 @@ const quicDrain = 5 * time.Second
 
 // Drain opens no more connections, tells clients so, and lets requests finish, with their streams, until ctx ends. Stop is still needed.
 func (d *Doors) Drain(ctx context.Context) {
-	var all sync.WaitGroup
+	if d.certs != nil {
+		d.certs.Stop() // the next process renews
+	}
 	if d.h3 != nil {
 		bound, cancel := context.WithTimeout(ctx, quicDrain)
 		defer cancel()
 		d.h3.stop(bound)
 		d.h3 = nil
 	}
-	if d.h2 != nil {
-		all.Go(func() { d.h2.stop(ctx) })
-	}
-	all.Go(func() { _ = d.Server.Drain(ctx) })
-	all.Wait()
+	_ = d.both(ctx, d.Server.Drain)
 }
 
 // Stop opens no more connections, tells clients so, ends streams, lets other requests finish, and cuts what is left when ctx ends. Only the
@@ -187,15 +185,21 @@ func (d *Doors) Stop(ctx context.Context) (err error) {
 		if d.certs != nil {
 			d.certs.Stop()
 		}
-		var others sync.WaitGroup
-		if d.h3 != nil {
-			others.Go(func() { d.h3.stop(ctx) })
-		}
-		if d.h2 != nil {
-			others.Go(func() { d.h2.stop(ctx) })
-		}
-		err = d.Server.Stop(ctx)
-		others.Wait()
+		err = d.both(ctx, d.Server.Stop)
 	})
+	return err
+}
+
+// both ends the doors for HTTP/2 and HTTP/3 while end does so with the connections of TCP.
+func (d *Doors) both(ctx context.Context, end func(context.Context) error) error {
+	var others sync.WaitGroup
+	if d.h3 != nil {
+		others.Go(func() { d.h3.stop(ctx) })
+	}
+	if d.h2 != nil {
+		others.Go(func() { d.h2.stop(ctx) })
+	}
+	err := end(ctx)
+	others.Wait()
 	return err
 }
