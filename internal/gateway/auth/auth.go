@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/keys"
@@ -31,7 +33,10 @@ type Deps struct {
 
 // New makes the policy. An error is a problem of the configuration, or of a file that it names.
 func New(c *config.Auth, d Deps) (exchange.Policy, error) {
-	p := &policy{optional: c.Optional, realm: c.Realm, headers: newHeaders(c)}
+	p := &policy{optional: c.Optional, realm: c.Realm, headers: newHeaders(c), count: func(way, decision string) prometheus.Counter {
+		return d.Registry.decisions.WithLabelValues(d.Route, way, decision)
+	}}
+	p.nobody = p.named("none", nil)
 	for _, make := range []func(*config.Auth, Deps, *policy) error{addJWT, addKey, addBasic, addOIDC, addMTLS, addForward, addFunction} {
 		if err := make(c, d, p); err != nil {
 			return exchange.Policy{}, err
@@ -42,7 +47,9 @@ func New(c *config.Auth, d Deps) (exchange.Policy, error) {
 
 // policy asks its ways in turn.
 type policy struct {
-	ways       []way
+	ways       []named
+	nobody     named // what nothing was found in
+	count      func(way, decision string) prometheus.Counter
 	challenges []string // of a request that shows nothing
 	optional   bool
 	begin      func(*exchange.Request) error // answers a request that shows nothing; nil refuses it
@@ -74,8 +81,18 @@ func (r *refusal) Error() string { return r.problem.Error() }
 // Unwrap gives the problem.
 func (r *refusal) Unwrap() error { return r.problem }
 
-func (p *policy) add(w way, challenge string) {
-	p.ways = append(p.ways, w)
+// named is a way and what it has decided.
+type named struct {
+	ask                       way
+	passed, refused, answered prometheus.Counter
+}
+
+func (p *policy) named(name string, w way) named {
+	return named{w, p.count(name, "passed"), p.count(name, "refused"), p.count(name, "answered")}
+}
+
+func (p *policy) add(name string, w way, challenge string) {
+	p.ways = append(p.ways, p.named(name, w))
 	if challenge != "" {
 		p.challenges = append(p.challenges, challenge)
 	}
@@ -84,12 +101,14 @@ func (p *policy) add(w way, challenge string) {
 // admit is the policy's hook.
 func (p *policy) admit(r *exchange.Request) error {
 	p.headers.strip(r)
-	for _, ask := range p.ways {
-		g, err := ask(r)
+	for i := range p.ways {
+		w := &p.ways[i]
+		g, err := w.ask(r)
 		if err != nil {
-			return p.refuse(r, err)
+			return p.refuse(r, w, err)
 		}
 		if g != nil {
+			w.passed.Inc()
 			r.Identity = g.identity
 			for i := range g.headers {
 				g.headers[i].set(r)
@@ -99,18 +118,21 @@ func (p *policy) admit(r *exchange.Request) error {
 	}
 	switch {
 	case p.optional:
+		p.nobody.passed.Inc()
 		return nil
 	case p.begin != nil:
-		return p.refuse(r, p.begin(r))
+		return p.refuse(r, &p.nobody, p.begin(r))
 	}
-	return p.refuse(r, problem.New("HR4040", "the request shows nothing that tells who asks"))
+	return p.refuse(r, &p.nobody, problem.New("HR4040", "the request shows nothing that tells who asks"))
 }
 
 // refuse answers with a problem, and tells how to show who asks.
-func (p *policy) refuse(r *exchange.Request, err error) error {
+func (p *policy) refuse(r *exchange.Request, w *named, err error) error {
 	if errors.Is(err, exchange.Answered) {
+		w.answered.Inc()
 		return err
 	}
+	w.refused.Inc()
 	var about *refusal
 	if !errors.As(err, &about) {
 		about = &refusal{problem: problem.From(err)}

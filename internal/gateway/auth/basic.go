@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -20,13 +19,14 @@ import (
 
 // passwords is the way basic.
 type passwords struct {
-	users  map[string][]byte
-	grants map[string]*grant
-	dummy  []byte // a hash for names that nobody has, so that they take as long as others
-	cache  time.Duration
-	salt   [sha256.Size]byte // of the names in known, which so tell nothing of passwords
-	known  *recall[[sha256.Size]byte, *grant]
-	slots  chan struct{} // held while hashing
+	users   map[string][]byte
+	grants  map[string]*grant
+	dummy   []byte // a hash for names that nobody has, so that they take as long as others
+	cache   time.Duration
+	salt    [sha256.Size]byte // of the names in known, which so tell nothing of passwords
+	known   *recall[[sha256.Size]byte, *grant]
+	slots   chan struct{} // held while hashing, or waiting for it
+	hashing chan struct{}
 }
 
 const (
@@ -35,7 +35,7 @@ const (
 	maxBasic       = 1024
 )
 
-func addBasic(c *config.Auth, _ Deps, p *policy) error {
+func addBasic(c *config.Auth, d Deps, p *policy) error {
 	if c.Basic == nil {
 		return nil
 	}
@@ -43,7 +43,7 @@ func addBasic(c *config.Auth, _ Deps, p *policy) error {
 	if err != nil {
 		return problem.New("HR9003", "passwords: %w", err).At("auth.basic.file")
 	}
-	b := &passwords{grants: map[string]*grant{}, cache: c.Basic.Cache, known: newRecall[[sha256.Size]byte, *grant](knownPasswords), slots: make(chan struct{}, maxHashing)}
+	b := &passwords{grants: map[string]*grant{}, cache: c.Basic.Cache, known: newRecall[[sha256.Size]byte, *grant](knownPasswords), slots: make(chan struct{}, maxHashing), hashing: d.Registry.hashing}
 	if b.users, err = htpasswd.Parse(text); err != nil {
 		return problem.New("HR9003", "passwords: %w", err).At(c.Basic.File)
 	}
@@ -62,7 +62,7 @@ func addBasic(c *config.Auth, _ Deps, p *policy) error {
 			b.dummy = hash
 		}
 	}
-	p.add(b.ask, `Basic charset="UTF-8"`)
+	p.add("basic", b.ask, `Basic charset="UTF-8"`)
 	return nil
 }
 
@@ -127,13 +127,10 @@ func (b *passwords) check(name, password []byte) (*grant, error) {
 	return found, nil
 }
 
-// hashing bounds the processors that are busy with passwords, of all policies.
-var hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-
 // verify takes as long for a name that nobody has.
 func (b *passwords) verify(name, password []byte) *grant {
-	hashing <- struct{}{}
-	defer func() { <-hashing }()
+	b.hashing <- struct{}{}
+	defer func() { <-b.hashing }()
 	hash, ok := b.users[string(name)]
 	if !ok {
 		hash = b.dummy

@@ -54,7 +54,7 @@ func addForward(c *config.Auth, d Deps, p *policy) error {
 	for _, name := range c.Forward.Copy {
 		f.copies = append(f.copies, textproto.CanonicalMIMEHeaderKey(name))
 	}
-	p.add(f.ask, "")
+	p.add("forward", f.ask, "")
 	return nil
 }
 

@@ -33,7 +33,7 @@ func addFunction(c *config.Auth, d Deps, p *policy) error {
 		return errors.New("auth: there is nobody to call functions")
 	}
 	f := &function{config: c.Function, call: d.Call, route: d.Route, headers: p.headers, known: newRecall[[sha256.Size]byte, *verdict](knownRequests)}
-	p.add(f.ask, "Bearer")
+	p.add("function", f.ask, "Bearer")
 	return nil
 }
 

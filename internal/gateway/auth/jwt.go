@@ -46,7 +46,7 @@ func addJWT(c *config.Auth, d Deps, p *policy) error {
 		config: c.JWT, verifier: verifier, headers: p.headers, keys: c.Key != nil, known: newRecall[*identity.Claims, *verdict](knownTokens),
 		place: place{header: textproto.CanonicalMIMEHeaderKey(c.JWT.Header), scheme: "Bearer", cookie: c.JWT.Cookie, query: c.JWT.Query},
 	}
-	p.add(t.ask, "Bearer")
+	p.add("jwt", t.ask, "Bearer")
 	return nil
 }
 

@@ -44,7 +44,7 @@ func addKey(c *config.Auth, d Deps, p *policy) error {
 	if c.JWT == nil || challenge != "Bearer" {
 		p.challenges = append(p.challenges, challenge)
 	}
-	p.add(k.ask, "")
+	p.add("key", k.ask, "")
 	return nil
 }
 

@@ -31,7 +31,7 @@ func addMTLS(c *config.Auth, _ Deps, p *policy) error {
 	for _, name := range c.MTLS.Names {
 		m.names = append(m.names, literal(strings.ToLower(name)))
 	}
-	p.add(m.ask, "")
+	p.add("mtls", m.ask, "")
 	return nil
 }
 

@@ -68,7 +68,7 @@ func addOIDC(c *config.Auth, d Deps, p *policy) error {
 	if l.sealer, err = newSealer(key); err != nil {
 		return err
 	}
-	p.add(l.ask, `Cookie form-action="`+c.OIDC.Login+`", cookie-name="`+c.OIDC.Cookie+`"`)
+	p.add("oidc", l.ask, `Cookie form-action="`+c.OIDC.Login+`", cookie-name="`+c.OIDC.Cookie+`"`)
 	p.begin = l.begin
 	p.finish = l.finish
 	return nil

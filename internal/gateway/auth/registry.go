@@ -11,6 +11,8 @@ import (
 	"time"
 	"weak"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
@@ -22,10 +24,26 @@ type Registry struct {
 	verifiers shared[identity.Verifier]
 	clients   shared[http.Client]
 	providers shared[provider]
+	hashing   chan struct{} // bounds the processors that are busy with passwords, of all policies
+	decisions *prometheus.CounterVec
 }
 
 // NewRegistry makes a registry; a process has one.
-func NewRegistry() *Registry { return &Registry{} }
+func NewRegistry() *Registry {
+	return &Registry{hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), decisions: newDecisions()}
+}
+
+func newDecisions() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "headrace_gateway_auth_requests_total", Help: "Requests by the way that decided (none: nothing was shown) and what it decided: passed, refused or answered.",
+	}, []string{"route", "way", "decision"})
+}
+
+// Describe implements prometheus.Collector.
+func (g *Registry) Describe(ch chan<- *prometheus.Desc) { g.decisions.Describe(ch) }
+
+// Collect implements prometheus.Collector.
+func (g *Registry) Collect(ch chan<- prometheus.Metric) { g.decisions.Collect(ch) }
 
 // shared are objects by what they were made of, as long as somebody holds them.
 type shared[T any] struct {
