@@ -208,6 +208,9 @@ func (r *acmeRig) serial(roots *x509.CertPool, but string) string {
 
 // A certificate is ordered, served, kept over a restart and renewed.
 func TestACME(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for a certificate to be renewed")
+	}
 	for _, challenge := range []string{"http", "tls-alpn"} {
 		t.Run(challenge, func(t *testing.T) {
 			t.Parallel()
