@@ -304,3 +304,35 @@ func TestH2ClientGone(t *testing.T) {
 		}
 	}
 }
+
+// Clients of HTTP/2 reach upstreams of HTTP/1.1.
+func TestHTTP1FromH2(t *testing.T) {
+	address := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		w.Header().Set("X-Proto", r.Proto+" "+r.Host+" "+r.Header.Get("X-Forwarded-Host"))
+		n, err := io.Copy(io.Discard, r.Body)
+		_, _ = io.Copy(w, io.LimitReader(zeros{}, n))
+		w.Header().Set("X-Sum", fmt.Sprint(n, err))
+	})
+	g := start(t, options{route: config.Route{Proxy: address}})
+	transport := &http.Transport{Protocols: &http.Protocols{}}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	front := g.h2c(t)
+	for _, size := range []int64{0, 5, 100000, 300000} {
+		req, _ := http.NewRequest("POST", "http://"+front+"/x", io.LimitReader(zeros{}, size))
+		req.ContentLength = -1
+		if size == 5 {
+			req.ContentLength = 5
+		}
+		got, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(size, err)
+		}
+		n, err := io.Copy(io.Discard, got.Body)
+		_ = got.Body.Close()
+		if n != size || err != nil || got.Header.Get("X-Proto") != "HTTP/1.1 "+front+" "+front || got.Trailer.Get("X-Sum") != fmt.Sprint(size, " <nil>") {
+			t.Error(size, n, err, got.Header, got.Trailer)
+		}
+	}
+}

@@ -137,3 +137,29 @@ func TestFailures(t *testing.T) {
 		t.Error(got.Status, body)
 	}
 }
+
+// A target that takes connections and says nothing has its own codes.
+func TestSilentTargets(t *testing.T) {
+	silent := raw(t, func(c net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) })
+	handshake := service(strings.Replace(silent, "http:", "https:", 1))
+	handshake.Timeout.Connect = 100 * time.Millisecond
+	g := start(t, options{route: config.Route{Proxy: "up"}, upstreams: map[string]*config.Upstream{"up": handshake}})
+	if got, body := g.ask(t, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); got.StatusCode != 504 || !strings.Contains(body, "HR4007") {
+		t.Error(got.Status, body)
+	}
+
+	asked := make(chan bool, 1)
+	u := service(raw(t, func(c net.Conn, r *bufio.Reader) {
+		_, _ = readHead(r)
+		asked <- true
+		_, _ = r.ReadByte()
+	}))
+	u.Connections.Max, u.Timeout.Connect = 1, 100*time.Millisecond
+	g = start(t, options{route: config.Route{Proxy: "up"}, upstreams: map[string]*config.Upstream{"up": u}})
+	c, _ := dial(t, g)
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-asked
+	if got, body := g.ask(t, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); got.StatusCode != 503 || !strings.Contains(body, "HR4009") || got.Header.Get("Retry-After") == "" {
+		t.Error(got.Status, body)
+	}
+}
