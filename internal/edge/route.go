@@ -79,6 +79,9 @@ func (s *Server) admit(r *exchange.Request) error {
 		return err
 	}
 	r.Route = found
+	if err := s.sameRoute(t, r, found); err != nil {
+		return err
+	}
 	return found.chain.Admit(r)
 }
 

@@ -140,7 +140,7 @@ const admitted = "headrace.admitted"
 // expect answers Expect: 100-continue. What was admitted is not asked again when the body is there.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	r := acquire(ctx, s)
-	if err := s.options.Admit(r); err != nil {
+	if err := s.admit(r); err != nil {
 		s.conclude(r, err)
 		return ctx.Response.StatusCode()
 	}
@@ -185,11 +185,22 @@ func (s *Server) exchange(r *Request, admitted bool) {
 		s.conclude(r, err)
 	}()
 	if !admitted {
-		err = s.options.Admit(r)
+		err = s.admit(r)
 	}
 	if err == nil {
 		err = s.options.Serve(r)
 	}
+}
+
+// admit asks whether the request may pass. One that is not sound ends its connection: nobody knows where the next one would begin.
+func (s *Server) admit(r *Request) error {
+	if r.Standard == nil {
+		if err := strict(&r.Request.Header); err != nil {
+			r.SetConnectionClose()
+			return err
+		}
+	}
+	return s.options.Admit(r)
 }
 
 // conclude makes the answer complete and lets go of the request.

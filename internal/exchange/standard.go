@@ -104,18 +104,24 @@ func (t *standard) read() error {
 	req, h := t.Request, &t.ctx.Request.Header
 	uri := req.RequestURI
 	switch {
-	case req.Method == http.MethodConnect:
-		return problem.New("HR4030", "CONNECT is not served")
+	case req.Method == http.MethodConnect, req.Method == http.MethodTrace:
+		return problem.New("HR4030", "%s is not served", req.Method)
 	case !httpguts.ValidHeaderFieldName(req.Method): // both are tokens
 		return problem.New("HR4030", "the method is no token")
 	case uri != "*" && !strings.HasPrefix(uri, "/") || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }):
 		return problem.New("HR4030", "the path is malformed")
-	case !httpguts.ValidHostHeader(req.Host) || strings.ContainsAny(req.Host, "/\\@?#"):
+	}
+	host := []byte(req.Host)
+	name, ok := authority(host)
+	if !ok {
 		return problem.New("HR4030", "the authority is malformed")
+	}
+	if name != nil {
+		host = name
 	}
 	h.SetMethod(req.Method)
 	h.SetRequestURI(uri)
-	h.SetHost(req.Host)
+	h.SetHostBytes(host)
 	h.SetProtocol(req.Proto)
 	for name, values := range req.Header {
 		switch name {

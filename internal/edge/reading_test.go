@@ -1,0 +1,65 @@
+package edge
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+func TestReadings(t *testing.T) {
+	for path, want := range map[string][2]string{
+		"/a/b":               {"/a/b", "/a/b"},
+		"/a%2Fb":             {"/a%2Fb", "/a/b"},
+		"/a%252fb":           {"/a%2fb", "/a/b"},
+		"/%61dmin/x":         {"/admin/x", "/admin/x"},
+		"/admin;v=1/x":       {"/admin;v=1/x", "/admin/x"},
+		"/admin%3Bv/x":       {"/admin;v/x", "/admin/x"},
+		`/admin\x`:           {`/admin\x`, "/admin/x"},
+		"/x%5c..%5cadmin":    {`/x\..\admin`, "/admin"},
+		"/x/..;/admin/":      {"/x/..;/admin/", "/admin/"},
+		"/admin.%20/x":       {"/admin. /x", "/admin/x"},
+		"/admin%00.js":       {"/admin\x00.js", "/admin"},
+		"/admin%3fx":         {"/admin?x", "/admin"},
+		"/admin%c0%afx":      {"/admin\xc0\xafx", "/admin/x"},
+		"/admin%e0%80%afx":   {"/admin\xe0\x80\xafx", "/admin/x"},
+		"/%c1%81dmin":        {"/\xc1\x81dmin", "/Admin"},
+		"/x/%2e%2e/admin":    {"/admin", "/admin"},
+		"/a/.":               {"/a/", "/a/"},
+		"/a/..":              {"/", "/"},
+		"/..":                {"/", "/"},
+		"/a%":                {"/a%", "/a%"},
+		"/a%2":               {"/a%2", "/a%2"},
+		"/%e4%b8%ad/%c3%a9/": {"/中/é/", "/中/é/"},
+	} {
+		if got := string(strictly([]byte(path))); got != want[0] {
+			t.Errorf("%s strictly is %q, want %q", path, got, want[0])
+		}
+		if got := string(loosely([]byte(path))); got != want[1] {
+			t.Errorf("%s loosely is %q, want %q", path, got, want[1])
+		}
+	}
+}
+
+// Of a path that is not odd all readings are the one that routes are matched with.
+func FuzzReadings(f *testing.F) {
+	for _, path := range []string{"/a/b", "//a//b/", "/a/%2e%2e/b", "/x%5c..;%c0%af", "/.well-known/x"} {
+		f.Add([]byte(path))
+	}
+	f.Fuzz(func(t *testing.T, path []byte) {
+		strict, loose := strictly(path), loosely(path)
+		for _, reading := range [][]byte{strict, loose} {
+			if reading[0] != '/' || bytes.Contains(reading, []byte("//")) || bytes.Contains(reading, []byte("/../")) {
+				t.Fatalf("%q is read as %q", path, reading)
+			}
+		}
+		if len(path) == 0 || path[0] != '/' || odd(path) || bytes.ContainsAny(path, "?#") || bytes.IndexFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f }) >= 0 {
+			return
+		}
+		var uri fasthttp.URI
+		uri.SetPathBytes(path)
+		if matched := uri.Path(); !bytes.Equal(matched, strict) || !bytes.Equal(matched, loose) {
+			t.Fatalf("%q is matched as %q and read as %q and %q", path, matched, strict, loose)
+		}
+	})
+}
