@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
 )
 
 func newTransport3(t testing.TB, c *tls.Config) http.RoundTripper {
@@ -306,8 +308,14 @@ func TestMaxConnections(t *testing.T) {
 	if _, err := f.ReadFrame(); err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := r.client("plain").Get(r.url("plain", "/hello")); err != nil || resp.StatusCode != 503 {
-		t.Errorf("plain: %v %v", resp, err)
+	c, err := net.Dial("tcp", r.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if answer, _ := io.ReadAll(c); !bytes.HasPrefix(answer, []byte("HTTP/1.1 503")) {
+		t.Errorf("plain: %q", answer)
 	}
 	for _, p := range []string{"h1", "h3"} {
 		if resp, err := r.client(p).Get(r.url(p, "/hello")); err == nil {
@@ -360,5 +368,21 @@ func TestStop(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Nothing stands between a plain connection and its socket, with h2c neither.
+func TestPlainIsPlain(t *testing.T) {
+	for _, h2c := range []bool{false, true} {
+		r := newRig(t, func(c *config.Config, r *rig) {
+			c.Server.H2C = h2c
+			r.other = func(q *exchange.Request) error {
+				q.Response.SetBodyString(fmt.Sprintf("%T", q.Conn()))
+				return nil
+			}
+		})
+		if _, body := r.get("plain", "/conn"); body != "*net.TCPConn" {
+			t.Errorf("h2c %v: %s", h2c, body)
+		}
 	}
 }
