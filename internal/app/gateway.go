@@ -23,8 +23,9 @@ func (a *App) openGateway() (err error) {
 		Call: func(ctx context.Context, name string, args []byte, caller exchange.Caller) ([]byte, error) {
 			return ask.Call(ctx, name, args, caller.User, caller.Client)
 		}})
-	if err == nil {
-		a.registry.MustRegister(a.gateway.Collectors()...)
+	if err != nil {
+		return err
 	}
-	return err
+	a.registry.MustRegister(a.gateway.Collectors()...)
+	return a.gateway.Cache.Join(a.engine)
 }

@@ -9,7 +9,7 @@ import (
 // cacheStats tells what the cache of this node holds and how often it was of use.
 func (s *Server) cacheStats(r *exchange.Request) error { return encode(r, s.Cache.Stats()) }
 
-// purgeCache forgets answers of this node.
+// purgeCache forgets answers, and tells how many those of this node were.
 func (s *Server) purgeCache(r *exchange.Request) error {
 	var asked cache.Purge
 	if err := s.decode(r, "HR4072", &asked); err != nil {

@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/engine"
 )
 
 // counting answers with its number and these headers.
@@ -405,5 +408,36 @@ func TestPurge(t *testing.T) {
 		if left := there(); left != c.left {
 			t.Error(c, left)
 		}
+	}
+}
+
+// What is purged on one node goes on the others, too.
+func TestPurgeOnAllNodes(t *testing.T) {
+	e, err := engine.Open(t.Context(), engine.Config{Data: t.TempDir(), MinFree: -1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = e.Stop(ctx)
+	})
+	var nodes [2]*rig
+	for i := range nodes {
+		nodes[i] = newRig(t, defaults(), counting("Cache-Control", "max-age=60"))
+		if err := nodes[i].store.Join(e); err != nil {
+			t.Fatal(err)
+		}
+		if err := nodes[i].store.nodes.Load().Flush(); err != nil {
+			t.Fatal(err)
+		}
+		nodes[i].get("/a")
+	}
+	if n := nodes[0].store.Purge(Purge{Prefixes: []string{"/a"}}); n != 1 {
+		t.Error(n)
+	}
+	until(t, "the other node forgets", func() bool { return nodes[1].store.Stats().Entries == 0 })
+	if st := nodes[0].store.Stats(); st.Purged != 1 || st.Entries != 0 {
+		t.Errorf("%+v", st)
 	}
 }

@@ -3,13 +3,12 @@ package cache
 
 import (
 	"hash/maphash"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/nats-io/nats.go"
 
 	"github.com/headrace/headrace/internal/config"
 )
@@ -34,6 +33,9 @@ type Store struct {
 	outcomes map[string]*outcomes // by route
 
 	evicted, purged atomic.Uint64
+
+	name  string // among the nodes
+	nodes atomic.Pointer[nats.Conn]
 }
 
 const refreshers = 64
@@ -58,9 +60,12 @@ func NewStore(size config.Size) *Store {
 	return s
 }
 
-// Close waits for what is fetched in the background.
+// Close waits for what is fetched in the background, and leaves the other nodes.
 func (s *Store) Close() {
 	s.background.Wait()
+	if conn := s.nodes.Swap(nil); conn != nil {
+		conn.Close()
+	}
 	s.kept.StopAllGoroutines()
 }
 
@@ -90,32 +95,4 @@ func (s *Store) Stats() Stats {
 		st.Routes[route] = o.counts()
 	}
 	return st
-}
-
-// Purge is what to forget. What has one of the tags or one of the prefixes goes; Host bounds it to one host.
-type Purge struct {
-	Tags     []string `json:"tags,omitempty"`
-	Prefixes []string `json:"prefixes,omitempty"` // of the path: /a is /a and all below
-	Host     string   `json:"host,omitempty"`     // as clients name it, with a port if they do; empty is any
-	All      bool     `json:"all,omitempty"`      // with Host: all of it
-}
-
-// Purge forgets answers and returns how many. Answers that are being fetched are not kept.
-func (s *Store) Purge(p Purge) int {
-	s.purges.Add(1)
-	host := strings.ToLower(p.Host)
-	n := 0
-	for key, e := range s.kept.All() {
-		if e.mark() || host != "" && e.host != host {
-			continue
-		}
-		if !p.All && !slices.ContainsFunc(p.Prefixes, e.below) && !slices.ContainsFunc(p.Tags, func(t string) bool { return slices.Contains(e.tags, t) }) {
-			continue
-		}
-		if _, ok := s.kept.Invalidate(key); ok {
-			n++
-		}
-	}
-	s.purged.Add(uint64(n))
-	return n
 }
