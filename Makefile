@@ -10,6 +10,7 @@ VENV := $(BUILD)/venv
 DEMO_VENV := examples/reports/.venv
 CHAT := $(addprefix examples/chat/,.venv/.done node_modules/.package-lock.json data/secret)
 FLEET := examples/fleet/data/flights.jsonl
+ORDERS := $(addprefix examples/orders/,.venv/.done node_modules/.package-lock.json data/secret)
 
 .PHONY: help
 help: ## Explain every target
@@ -34,6 +35,10 @@ example/chat: $(BIN) $(CHAT) ## Build and start the chat on http://127.0.0.1:808
 example/fleet: $(BIN) $(FLEET) ## Build, prepare real positions and start the map of aircraft on http://127.0.0.1:8080
 	$(BIN) run --config examples/fleet/headrace.yaml
 
+.PHONY: example/orders
+example/orders: $(BIN) $(ORDERS) ## Build and start the paint shop, a Node and a Python service behind one gateway, on http://127.0.0.1:8080
+	$(BIN) run --config examples/orders/headrace.yaml
+
 examples/%/.venv/.done: examples/%/requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
@@ -43,7 +48,7 @@ examples/%/node_modules/.package-lock.json: examples/%/package-lock.json
 	cd examples/$* && npm ci --silent --ignore-scripts --no-audit --no-fund
 	touch $@
 
-examples/chat/data/secret:
+examples/%/data/secret:
 	mkdir -p $(@D)
 	umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $@
 
@@ -52,7 +57,7 @@ examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node
 	cd examples/fleet && $(PYTHON) prepare.py
 
 .PHONY: test
-test: test/go test/python test/cross test/demo test/live test/crash ## Install what the tests need and run all of them
+test: test/go test/python test/cross test/demo test/orders test/live test/crash ## Install what the tests need and run all of them
 
 .PHONY: test/go
 test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
@@ -78,6 +83,14 @@ test/demo: $(BIN) $(VENV)/.done $(DEMO_VENV)/.done $(CHAT) $(FLEET) ## The demo 
 	cd examples/chat && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
 	cd examples/fleet && ../../$(VENV)/bin/mypy --strict . && ../../$(VENV)/bin/python -m pytest -q tests
 	cd test/browser && npm test
+
+.PHONY: test/orders
+test/orders: $(BIN) $(VENV)/.done $(DEMO_VENV)/.done $(ORDERS) ## The paint shop: every policy of its gateway, kills and reloads under load, its OpenAPI document, a browser
+	test/browser/setup
+	test/orders/setup
+	$(BIN) check --config examples/orders/headrace.yaml
+	cd examples/orders && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
+	cd test/orders && node --test --test-concurrency=1 --test-timeout=120000 *.test.js
 
 .PHONY: test/live
 test/live: $(BIN) ## Live connections: published clients of three languages, restarts and kills, bad input
@@ -121,4 +134,4 @@ $(VENV)/.done: sdk/python/pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data examples/{chat,fleet}/{data,node_modules,.venv} test/browser/node_modules test/live/node_modules
+	rm -rf $(BUILD) $(DEMO_VENV) examples/reports/data examples/{chat,fleet,orders}/{data,node_modules,.venv} test/orders/.venv test/browser/node_modules test/live/node_modules
