@@ -9,7 +9,7 @@ import (
 // lease is what this node may let pass of a limit that is shared.
 type lease struct {
 	subject   string
-	left      int64 // requests that may pass
+	left      int64 // requests that may pass; below 0 what passed without the engine, which it is told later, at most a burst
 	remaining int64 // requests that the engine had left when it was last asked
 	closed    int64 // until then the engine has nothing left
 	alone     int64 // until then this node counts alone; 0 if it does not
@@ -44,10 +44,10 @@ func (l *Limiter) takeShared(sh *shard, e *entry, key []byte) Verdict {
 			return Verdict{Retry: time.Duration(le.closed - now), Reset: time.Duration(max(0, e.full-now))}
 		case le.alone > now || !pool.ask(sh, e, l.rule):
 			le.alone = max(le.alone, now+1)
-			return l.rule.take(e, now)
+			return l.rule.owe(e, now)
 		}
 		if timeout == nil {
-			timeout = time.NewTimer(patience)
+			timeout = time.NewTimer(pool.patience)
 			defer timeout.Stop()
 		}
 		arrived := le.asking
@@ -60,11 +60,19 @@ func (l *Limiter) takeShared(sh *shard, e *entry, key []byte) Verdict {
 		}
 		sh.mu.Lock()
 		if late {
-			now = l.store.now()
-			le.alone = now + int64(solitude)
-			return l.rule.take(e, now)
+			pool.late.Add(1)
+			return l.rule.owe(e, l.store.now())
 		}
 	}
+}
+
+// owe counts on this node, and as a debt that the next lease pays.
+func (r *rule) owe(e *entry, now int64) Verdict {
+	v := r.take(e, now)
+	if v.OK && e.lease.left > -r.burst {
+		e.lease.left--
+	}
+	return v
 }
 
 // subject is where the engine keeps a key. What the key says is not told.

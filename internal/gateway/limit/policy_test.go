@@ -100,7 +100,9 @@ func TestRefusalGivesBack(t *testing.T) {
 }
 
 func TestBy(t *testing.T) {
-	one := func(by string) string { return serve(t, newStore(t, 0), []config.Limit{{Rate: rate(t, "1/h"), By: by}}) }
+	one := func(by string) string {
+		return serve(t, newStore(t, 0), []config.Limit{{Rate: rate(t, "1/h"), By: by}})
+	}
 	for by, requests := range map[string][][]string{ // the last is refused, the others are not
 		"address":                   {{}, {"X-User", "ann"}},
 		"subject":                   {{"X-User", "ann"}, {"X-User", "ben"}, {}, {"X-User", "\x31\x32\x37.0.0.1"}, {"X-User", "ann"}},

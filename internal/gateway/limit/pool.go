@@ -29,7 +29,9 @@ type pool struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 
-	leases, conflicts, failures atomic.Uint64
+	patience, answerIn time.Duration // standard but in tests on a busy machine
+
+	leases, conflicts, failures, late atomic.Uint64
 }
 
 // job is a lease that is asked for.
@@ -45,12 +47,13 @@ const (
 	mostKept = 1_000_000 // keys in the engine; beyond it the one that was not used for the longest time is forgotten
 	askers   = 8
 	queued   = 4096
-	attempts = 16 // when other nodes take of the same key at the same time
-	answerIn = 250 * time.Millisecond
+	attempts = 16                     // when other nodes take of the same key at the same time
+	answers  = 250 * time.Millisecond // the engine must not take longer
 )
 
 func (p *pool) init(s *Store, e *engine.Engine) {
 	p.store, p.engine, p.jobs, p.quit = s, e, make(chan job, queued), make(chan struct{})
+	p.patience, p.answerIn = patience, answers
 }
 
 func (p *pool) close() {
@@ -106,10 +109,10 @@ func (p *pool) work() {
 func (p *pool) serve(j job) {
 	j.shard.mu.Lock()
 	le := j.entry.lease
-	want, level, revision := j.rule.batch-le.left, le.level, le.revision
+	want, debt, level, revision := j.rule.batch-le.left, max(0, -le.left), le.level, le.revision
 	j.shard.mu.Unlock()
 
-	grant, level, revision, err := p.lease(le.subject, j.rule, want, level, revision)
+	grant, level, revision, err := p.lease(le.subject, j.rule, want, debt, level, revision)
 
 	now, wall := p.store.now(), time.Now().UnixNano()
 	j.shard.mu.Lock()
@@ -135,9 +138,9 @@ func (p *pool) serve(j job) {
 	j.entry.full = now + ahead
 }
 
-// lease raises the level of a key by as many requests as are wanted and there.
-func (p *pool) lease(subject string, r rule, want, level int64, revision uint64) (int64, int64, uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
+// lease raises the level of a key by as many requests as are wanted and there, and by a debt in any case.
+func (p *pool) lease(subject string, r rule, want, debt, level int64, revision uint64) (int64, int64, uint64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.answerIn)
 	defer cancel()
 	js, err := p.open(ctx)
 	if err != nil {
@@ -146,7 +149,7 @@ func (p *pool) lease(subject string, r rule, want, level int64, revision uint64)
 	for range attempts {
 		wall := time.Now().UnixNano()
 		base := max(level, wall)
-		grant := min(want, (wall+r.depth-base)/r.interval)
+		grant := max(debt, min(want, (wall+r.depth-base)/r.interval))
 		if grant <= 0 {
 			return 0, level, revision, nil // it only grows, so an old one does to say no
 		}

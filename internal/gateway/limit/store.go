@@ -166,8 +166,11 @@ func (l *Limiter) giveBack(at id) {
 		return
 	}
 	switch {
-	case e.lease != nil && l.rule.shared && e.lease.alone == 0:
+	case l.rule.shared && e.lease != nil:
 		e.lease.left++
+		if e.lease.alone != 0 {
+			e.full -= l.rule.interval
+		}
 	case l.rule.window:
 		l.rule.slideBack(e, l.store.now())
 	default:
