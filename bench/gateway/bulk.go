@@ -27,8 +27,12 @@ func (b *bench) stream(ctx context.Context, c *contender) error {
 		defer s.stop()
 		plan := s.small().plan(connections)
 		plan.Requests = warmRequests
-		if result, err := load.Closed(ctx, plan); err != nil || result.Error != nil {
-			return fmt.Errorf("%w %w", err, result.Error)
+		result, err := load.Closed(ctx, plan)
+		if err == nil {
+			err = result.Error
+		}
+		if err != nil {
+			return err
 		}
 		growth, err := rig.Growth(s.PID())
 		if err != nil {

@@ -28,7 +28,7 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.run(ctx, b.token); err != nil {
 		return err
 	}
 	defer s.stop()

@@ -58,7 +58,7 @@ func (b *bench) start(ctx context.Context, c *contender) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.run(ctx, b.token); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -106,7 +106,7 @@ func replace(path, text string) error {
 	return os.Rename(path+".new", path)
 }
 
-func (s *server) run(ctx context.Context) error {
+func (s *server) run(ctx context.Context, token string) error {
 	var argv []string
 	for _, word := range s.argv {
 		argv = append(argv, fill(word, &s.place))
@@ -124,6 +124,30 @@ func (s *server) run(ctx context.Context) error {
 			s.stop()
 			return err
 		}
+	}
+	for _, r := range []request{s.small(), s.guarded(token)} {
+		if err := s.answering(ctx, r); err != nil {
+			s.stop()
+			return err
+		}
+	}
+	return nil
+}
+
+// answering waits until a request gets its answer: some listen before they know their routes.
+func (s *server) answering(ctx context.Context, r request) error {
+	plan := r.plan(1)
+	plan.Requests = 1
+	var last error
+	err := rig.Poll(ctx, 10*time.Second, 5*time.Millisecond, "answering "+r.path, func() (bool, error) {
+		result, err := load.Closed(ctx, plan)
+		if err == nil {
+			last = result.Error
+		}
+		return err == nil && last == nil, err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", s.title, err, last)
 	}
 	return nil
 }

@@ -16,13 +16,14 @@ import (
 type steady struct {
 	name      string
 	rate, cpu *figure
-	run       func(context.Context, *server, time.Duration) (rate float64, cpu time.Duration, err error)
+	// run asks for about this time; guess is the rate that is expected, 0 if nobody knows.
+	run func(ctx context.Context, s *server, d time.Duration, guess float64) (rate float64, cpu time.Duration, err error)
 }
 
 // steady are scenarios 1 to 5.
 func (b *bench) steady() []steady {
-	epoll := func(r func(*server) request) func(context.Context, *server, time.Duration) (float64, time.Duration, error) {
-		return func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
+	epoll := func(r func(*server) request) func(context.Context, *server, time.Duration, float64) (float64, time.Duration, error) {
+		return func(ctx context.Context, s *server, d time.Duration, _ float64) (float64, time.Duration, error) {
 			return b.closedLoop(ctx, s, r(s), d)
 		}
 	}
@@ -30,11 +31,11 @@ func (b *bench) steady() []steady {
 		{"small", smallRate, smallCPU, epoll((*server).small)},
 		{"large", largeRate, largeCPU, epoll((*server).large)},
 		{"guarded", guardedRate, guardedCPU, epoll(func(s *server) request { return s.guarded(b.token) })},
-		{"tls", tlsRate, tlsCPU, func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
-			return secured(ctx, s, d, "--h1", "-c", strconv.Itoa(connections))
+		{"tls", tlsRate, tlsCPU, func(ctx context.Context, s *server, d time.Duration, guess float64) (float64, time.Duration, error) {
+			return secured(ctx, s, d, guess, "--h1", "-c", strconv.Itoa(connections))
 		}},
-		{"h2", h2Rate, h2CPU, func(ctx context.Context, s *server, d time.Duration) (float64, time.Duration, error) {
-			return secured(ctx, s, d, "--npn-list=h2", "-c", strconv.Itoa(h2Connections), "-m", strconv.Itoa(h2Streams))
+		{"h2", h2Rate, h2CPU, func(ctx context.Context, s *server, d time.Duration, guess float64) (float64, time.Duration, error) {
+			return secured(ctx, s, d, guess, "--npn-list=h2", "-c", strconv.Itoa(h2Connections), "-m", strconv.Itoa(h2Streams))
 		}},
 	}
 }
@@ -75,10 +76,11 @@ func (b *bench) throughput(ctx context.Context, s *server, f steady) error {
 			return err
 		}
 	}
-	if _, _, err := f.run(ctx, s, b.warm); err != nil {
+	guess, _, err := f.run(ctx, s, b.warm, 0)
+	if err != nil {
 		return err
 	}
-	rate, cpu, err := f.run(ctx, s, b.closed)
+	rate, cpu, err := f.run(ctx, s, b.closed, guess)
 	if err != nil {
 		return err
 	}
@@ -93,16 +95,18 @@ var (
 	traffic  = regexp.MustCompile(`\((\d+)\) data`)
 )
 
-// secured asks over TLS for about d, with h2load.
-func secured(ctx context.Context, s *server, d time.Duration, options ...string) (rate float64, cpu time.Duration, err error) {
+// secured asks over TLS for about d, with h2load, which is told a number of requests.
+func secured(ctx context.Context, s *server, d time.Duration, guess float64, options ...string) (rate float64, cpu time.Duration, err error) {
+	const least = 10 * connections
 	if err := s.Listening(ctx, string(s.TLS)); err != nil {
 		return 0, 0, err
 	}
-	rate, _, err = h2load(ctx, s, warmRequests, options...)
-	if err != nil {
-		return 0, 0, err
+	if guess == 0 {
+		if guess, _, err = h2load(ctx, s, least, options...); err != nil {
+			return 0, 0, err
+		}
 	}
-	return h2load(ctx, s, max(int(rate*d.Seconds()), warmRequests), options...)
+	return h2load(ctx, s, max(int(guess*d.Seconds()), least), options...)
 }
 
 // h2load is so many requests; all must be answered with the right number of bytes.
