@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/headrace/headrace/internal/app/handover"
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
 	"github.com/headrace/headrace/internal/edge"
@@ -35,6 +36,9 @@ type Options struct {
 
 	Reload func() (*config.Config, error) // reads the configuration again, on SIGHUP; required
 	Files  []string                       // of the configuration, watched while developing; they need not exist
+
+	Sockets     *handover.Sockets     // required
+	Predecessor *handover.Predecessor // whose place this process takes; nil if there is none
 }
 
 // App is a running node.
@@ -59,6 +63,8 @@ type App struct {
 	control    *control.Server
 	gateway    *gateway.Gateway
 	edge       *edge.Server
+	sockets    *handover.Sockets
+	successor  *handover.Successor // nil unless this process is being replaced
 }
 
 // stopTime bounds everything after the pools have drained.
@@ -68,13 +74,22 @@ const stopTime = 10 * time.Second
 // recorded is committed. An error is a problem that kept the node from starting, or that ended it.
 func Run(ctx context.Context, c *config.Config, o Options) error {
 	began := time.Now()
-	a := &App{config: c, out: o.Out, pools: pools{all: map[string]*workers.Pool{}}}
+	a := &App{config: c, out: o.Out, sockets: o.Sockets, pools: pools{all: map[string]*workers.Pool{}}}
 	a.log, a.level = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
 	slog.SetDefault(a.log)
 	defer a.stop()
 	reloads := a.listen(ctx, o) // from here on, so that no change is missed while the node starts
+	if o.Predecessor != nil {
+		if err := o.Predecessor.Await(ctx); err != nil {
+			return err
+		}
+	}
+	replaced := replaced()
 	if err := a.start(ctx, o); err != nil {
 		return err
+	}
+	if a.sockets.DropRest(); o.Predecessor != nil {
+		o.Predecessor.Serving()
 	}
 	hangup := make(chan struct{})
 	go reloads.run(ctx, hangup)
@@ -83,18 +98,28 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	if o.Dev {
 		go func() { watched <- a.develop(ctx) }()
 	}
-	select {
-	case <-ctx.Done():
-		a.log.Info("draining")
-		return nil
-	case <-hangup:
-		a.log.Info("draining, the terminal is gone")
-		return nil
-	case err := <-watched:
-		return err
-	case <-a.jobs.Broken():
-		// What was acknowledged is safe; nothing more can be. A restart reads the journal again.
-		return problem.New("HR5001", "the job journal cannot be written any more")
+	for {
+		select {
+		case <-ctx.Done():
+			a.log.Info("draining")
+			return nil
+		case <-hangup:
+			a.log.Info("draining, the terminal is gone")
+			return nil
+		case err := <-watched:
+			return err
+		case <-a.jobs.Broken():
+			// What was acknowledged is safe; nothing more can be. A restart reads the journal again.
+			return problem.New("HR5001", "the job journal cannot be written any more")
+		case <-replaced:
+			next, err := a.succeed(ctx)
+			if err == nil {
+				a.log.Info("handing over", "pid", next.Pid)
+				a.successor = next
+				return nil
+			}
+			a.log.Error("this process is not replaced and goes on", "error", err)
+		}
 	}
 }
 
@@ -129,7 +154,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log,
-		Gateway: forEdge{a.gateway}, Access: o.Log})
+		Gateway: forEdge{a.gateway}, Sockets: a.sockets, Access: o.Log})
 	if err := a.openLive(ctx); err != nil {
 		return err
 	}
@@ -196,11 +221,16 @@ func (a *App) stop() {
 	if a.jobs != nil {
 		a.jobs.Quiesce()
 	}
-	if a.edge != nil {
-		a.stopped("public listener", a.edge.Stop(ctx))
-	}
-	if a.gateway != nil {
-		a.stopped("gateway", a.gateway.Stop(ctx))
+	drained := make(chan struct{})
+	if a.successor == nil {
+		a.stopPublic(ctx)
+	} else {
+		go func() {
+			defer close(drained)
+			ctx, cancel := context.WithTimeout(context.Background(), a.config.Server.HandoverTimeout)
+			defer cancel()
+			a.edge.Drain(ctx)
+		}()
 	}
 	a.pools.stop(ctx, a.log)
 	if a.live != nil { // after the pools, whose last tasks may publish
@@ -221,8 +251,25 @@ func (a *App) stop() {
 	if a.engine != nil {
 		a.stopped("engine", a.engine.Stop(ctx))
 	}
+	if a.successor != nil {
+		a.leave(drained)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		a.stopPublic(ctx)
+	}
 	if a.traces != nil {
 		a.stopped("traces", a.traces.Stop(ctx))
+	}
+}
+
+// stopPublic ends what has to do with requests of the public listener.
+func (a *App) stopPublic(ctx context.Context) {
+	if a.edge != nil {
+		a.stopped("public listener", a.edge.Stop(ctx))
+	}
+	if a.gateway != nil {
+		a.stopped("gateway", a.gateway.Stop(ctx))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	node "github.com/headrace/headrace/internal/app"
+	"github.com/headrace/headrace/internal/app/handover"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -11,7 +12,11 @@ func (a *app) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "run [app.py]", Short: "Serve", Args: cobra.MaximumNArgs(1),
 		Long: `Starts the engine, the workers and the listeners, and serves until SIGINT or SIGTERM: then new work is refused, running tasks get the
-grace of their pool, and everything recorded is committed. A second signal ends the process at once. SIGHUP reads the configuration again.`,
+grace of their pool, and everything recorded is committed. A second signal ends the process at once. SIGHUP reads the configuration again.
+
+SIGUSR2 starts the program that is now at this one's place, gives it the listening sockets and, once it has read its configuration, the data
+folder. Connections that come meanwhile wait; requests that are under way are finished here. If the new program does not get that far, this
+one goes on.`,
 		Example: "  headrace run\n  headrace run --config /etc/headrace.yaml\n  headrace run app.py --set server.listen=:9090",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, false) },
 	}
@@ -28,6 +33,7 @@ again. For production use run.`,
 }
 
 func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
+	sockets, before := handover.Inherit()
 	if len(args) == 1 {
 		a.sets = append(a.sets, "app="+args[0])
 	}
@@ -40,5 +46,6 @@ func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
 	}
 	return node.Run(cmd.Context(), c, node.Options{
 		Version: a.Version, Dev: dev, Out: a.Stderr, Log: a.Stderr, Terminal: a.Terminal, Reload: a.load, Files: a.files(),
+		Sockets: sockets, Predecessor: before,
 	})
 }

@@ -67,7 +67,7 @@ func Default() *Config {
 		},
 		Server: Server{
 			Listen: ":8080", MaxBody: GiB, MaxJSON: 8 * MiB, JSONDepth: 64, HeaderTimeout: 10 * time.Second,
-			IdleTimeout: 2 * time.Minute, FollowTTL: time.Hour,
+			IdleTimeout: 2 * time.Minute, FollowTTL: time.Hour, HandoverTimeout: time.Hour,
 			HTTP2: HTTP2{MaxStreams: 250, MaxFrame: 16 * KiB, MaxHeader: 64 * KiB, MaxResets: 200, MaxControl: 10_000},
 		},
 		Admin:     Admin{Listen: "127.0.0.1:8081", MaxBody: GiB},

@@ -49,6 +49,7 @@ type Deps struct {
 	Health    *observe.Health
 	Traces    *observe.Traces
 	Log       *slog.Logger
+	Socket    func(network, address string) (net.Listener, error) // makes the listening socket; nil is net.Listen
 }
 
 // Server is the admin listener.
@@ -82,7 +83,7 @@ func New(d Deps) *Server {
 	s.api = s.newAPI()
 	s.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	s.door = exchange.NewServer(exchange.Options{
-		Plane: "control", Listen: d.Config.Admin.Listen, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
+		Plane: "control", Listen: d.Config.Admin.Listen, Socket: d.Socket, HeaderTimeout: d.Config.Server.HeaderTimeout, IdleTimeout: d.Config.Server.IdleTimeout,
 		Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: func(r *exchange.Request) error { return r.Route.(*endpoint).serve(r) },
 	})
 	s.Traffic = s.door.Metrics

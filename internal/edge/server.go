@@ -201,6 +201,9 @@ func (s *Server) Addr() net.Addr { return s.door.Addr() }
 // SecureAddr is the address it listens on with TLS; nil without.
 func (s *Server) SecureAddr() net.Addr { return s.door.SecureAddr() }
 
+// Drain takes no more connections, and lets requests and their streams finish until ctx ends. Stop is still needed.
+func (s *Server) Drain(ctx context.Context) { s.door.Drain(ctx) }
+
 // Stop ends streams, lets other requests finish, and cuts what is left when ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.door.Stop(ctx)

@@ -24,8 +24,10 @@ import (
 
 // Options say how a server listens.
 type Options struct {
-	Plane          string        // control or edge; part of the names of its metrics
-	Listen         string        // address; port 0 takes a free one
+	Plane  string // control or edge; part of the names of its metrics
+	Listen string // address; port 0 takes a free one
+	// Socket makes the listening socket of Start; nil is net.Listen.
+	Socket         func(network, address string) (net.Listener, error)
 	HeaderTimeout  time.Duration // for the head of a request
 	IdleTimeout    time.Duration // between requests, and between two reads of a body
 	MaxConnections int           // 0 is no limit
@@ -80,7 +82,11 @@ func NewServer(o Options) *Server {
 
 // Start listens; HR9004 if it cannot.
 func (s *Server) Start() error {
-	listener, err := net.Listen("tcp", s.options.Listen)
+	socket := s.options.Socket
+	if socket == nil {
+		socket = net.Listen
+	}
+	listener, err := socket("tcp", s.options.Listen)
 	if err != nil {
 		key := map[string]string{"control": "admin.listen", "edge": "server.listen"}[s.options.Plane]
 		e := problem.New("HR9004", "cannot listen on %s: %w", s.options.Listen, err).At(key)
@@ -103,6 +109,9 @@ func (s *Server) Addr() net.Addr {
 	return s.listeners[0].Addr()
 }
 
+// Drain takes no more connections and lets requests finish, with their streams, until ctx ends. Stop is still needed.
+func (s *Server) Drain(ctx context.Context) error { return s.server.ShutdownWithContext(ctx) }
+
 // Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends. Only the
 // first call does.
 func (s *Server) Stop(ctx context.Context) error {
@@ -116,10 +125,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	for _, l := range s.listeners {
 		_ = l.Close() // fasthttp does not know it yet if Stop follows Start at once
 	}
-	if err != nil {
-		for c := range s.conns {
-			_ = c.Close()
-		}
+	for c := range s.conns { // none, unless ctx ended
+		_ = c.Close()
 	}
 	s.mu.Unlock()
 	s.serving.Wait()

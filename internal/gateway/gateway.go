@@ -5,7 +5,10 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -54,7 +57,7 @@ type Gateway struct {
 func Open(d Deps) (*Gateway, error) {
 	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics()}
 	var err error
-	if g.services, err = service.New(service.Options{Folder: filepath.Join(d.Config.Engine.Data, "services"), Log: d.Log, Health: d.Health}); err != nil {
+	if g.services, err = service.New(service.Options{Folder: sockets(d.Config.Engine.Data), Log: d.Log, Health: d.Health}); err != nil {
 		return nil, err
 	}
 	g.Limits = limit.NewStore(limit.Deps{Engine: d.Engine, Log: d.Log, Keys: d.Config.Gateway.LimitKeys})
@@ -75,7 +78,23 @@ func (g *Gateway) Stop(ctx context.Context) error {
 // Status tells of the upstreams and their targets.
 func (g *Gateway) Status() []balance.Status { return g.upstreams.Status() }
 
+// Tunnels is the number of upgraded connections that are open.
+func (g *Gateway) Tunnels() int64 { return g.proxied.Tunnels() }
+
 // Collectors are the figures of the gateway.
 func (g *Gateway) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{g.upstreams, g.Limits, g.Cache, g.proxied, g.merged, g.encoders.Traffic}
+}
+
+// sockets is the folder for the sockets of services, of this process alone: one that it replaces may still have requests for its own
+// services. Those of processes that are gone are removed.
+func sockets(data string) string {
+	base := filepath.Join(data, "services")
+	others, _ := os.ReadDir(base)
+	for _, e := range others {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+			_ = os.RemoveAll(filepath.Join(base, e.Name()))
+		}
+	}
+	return filepath.Join(base, strconv.Itoa(os.Getpid()))
 }

@@ -6,9 +6,11 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,9 +27,18 @@ const (
 // Sockets are the listening sockets of a process. The zero value has inherited none.
 type Sockets struct {
 	mu        sync.Mutex
-	inherited map[string]*os.File
-	open      map[string]syscall.Conn
-	order     []string
+	inherited []inherited
+	open      []socket // in the order in which they were made; that of equal addresses counts
+}
+
+type socket struct {
+	name string
+	conn syscall.Conn
+}
+
+type inherited struct {
+	name string
+	file *os.File
 }
 
 func key(network, address string) string { return network + " " + address }
@@ -70,60 +81,60 @@ func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) 
 	return c, nil
 }
 
+// take is the first one that was inherited for the address and is not used yet; nil if there is none.
 func (s *Sockets) take(network, address string) *os.File {
-	f := s.inherited[key(network, address)]
-	delete(s.inherited, key(network, address))
-	return f
+	for i, one := range s.inherited {
+		if one.name == key(network, address) {
+			s.inherited = slices.Delete(s.inherited, i, i+1)
+			return one.file
+		}
+	}
+	return nil
 }
 
-func (s *Sockets) keep(network, address string, socket any) {
-	conn, ok := socket.(syscall.Conn)
-	if !ok {
-		return
+func (s *Sockets) keep(network, address string, made any) {
+	if conn, ok := made.(syscall.Conn); ok {
+		s.open = append(s.open, socket{key(network, address), conn})
 	}
-	if s.open == nil {
-		s.open = map[string]syscall.Conn{}
-	}
-	if s.open[key(network, address)] == nil {
-		s.order = append(s.order, key(network, address))
-	}
-	s.open[key(network, address)] = conn
 }
 
 // DropRest closes what was inherited and is not used.
 func (s *Sockets) DropRest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, f := range s.inherited {
-		_ = f.Close()
-		delete(s.inherited, name)
+	for _, one := range s.inherited {
+		_ = one.file.Close()
 	}
+	s.inherited = nil
 }
 
 // files are copies of the sockets, which have their numbers; the caller closes them.
 func (s *Sockets) files() (names []string, numbers []int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range s.order {
-		raw, err := s.open[name].SyscallConn()
+	for _, one := range s.open {
+		raw, err := one.conn.SyscallConn()
 		if err == nil {
 			var inner error
 			// Not File, which would make the socket block for both processes.
 			err = raw.Control(func(fd uintptr) {
 				var n int
 				if n, inner = dup(int(fd)); inner == nil {
-					names, numbers = append(names, name), append(numbers, n)
+					names, numbers = append(names, one.name), append(numbers, n)
 				}
 			})
 			if err == nil {
 				err = inner
 			}
 		}
+		if errors.Is(err, net.ErrClosed) {
+			continue
+		}
 		if err != nil {
 			for _, n := range numbers {
 				_ = syscall.Close(n)
 			}
-			return nil, nil, fmt.Errorf("socket %s: %w", name, err)
+			return nil, nil, fmt.Errorf("socket %s: %w", one.name, err)
 		}
 	}
 	return names, numbers, nil
@@ -139,12 +150,11 @@ func dup(fd int) (int, error) {
 
 // inherit takes the files of a successor.
 func (s *Sockets) inherit(list string) {
-	s.inherited = map[string]*os.File{}
 	for i, name := range strings.Split(list, ";") {
 		if name == "" {
 			continue
 		}
 		syscall.CloseOnExec(firstSocket + i)
-		s.inherited[name] = os.NewFile(uintptr(firstSocket+i), "socket "+strconv.Itoa(i))
+		s.inherited = append(s.inherited, inherited{name, os.NewFile(uintptr(firstSocket+i), "socket "+strconv.Itoa(i))})
 	}
 }

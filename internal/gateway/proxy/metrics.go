@@ -1,13 +1,21 @@
 package proxy
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics are the figures of all proxies. It is a prometheus.Collector and outlives reloads.
 type Metrics struct {
 	retried  *prometheus.CounterVec
 	mirrored *prometheus.CounterVec
 	tunnels  *prometheus.GaugeVec
+	open     atomic.Int64 // tunnels of all upstreams
 }
+
+// Tunnels is the number of upgraded connections that are open.
+func (m *Metrics) Tunnels() int64 { return m.open.Load() }
 
 // NewMetrics returns figures that are all 0.
 func NewMetrics() *Metrics {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ type tunnel struct {
 	target *balance.Target
 	began  time.Time
 	gauge  prometheus.Gauge
+	open   *atomic.Int64 // of all upstreams
 	up     *upstream.Conn
 	down   net.Conn
 	guard  *time.Timer
@@ -33,8 +35,9 @@ type tunnel struct {
 // tunnel takes the connection of the client over. What the target answered is written here, since nobody would close the connection to
 // the target if the client was gone before.
 func (x *passage) tunnel(r *exchange.Request) {
-	t := &tunnel{target: x.target, began: x.began, up: x.call.Tunnel, gauge: x.proxy.metrics.tunnels.WithLabelValues(x.way.Name())}
+	t := &tunnel{target: x.target, began: x.began, up: x.call.Tunnel, gauge: x.proxy.metrics.tunnels.WithLabelValues(x.way.Name()), open: &x.proxy.metrics.open}
 	t.gauge.Inc()
+	t.open.Add(1)
 	t.guard = time.AfterFunc(beginning, t.close)
 	ctx, running := r.RequestCtx, r.Running()
 	x.resp.Header.Set("Connection", "Upgrade")
@@ -96,6 +99,7 @@ func (t *tunnel) close() {
 			_ = t.down.Close()
 		}
 		t.gauge.Dec()
+		t.open.Add(-1)
 		t.target.End(false, fasthttp.StatusSwitchingProtocols, time.Since(t.began))
 	})
 }
