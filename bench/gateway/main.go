@@ -35,7 +35,8 @@ func main() {
 		}
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads what is printed may go; the servers must still be ended
 	defer stop()
 	quick := flag.Bool("quick", false, "short runs: a smoke test, not a measurement; printed, not written")
 	only := flag.String("only", "", "contenders, headrace included, separated by commas; empty is all; printed, not written")
