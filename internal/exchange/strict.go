@@ -47,7 +47,7 @@ const maxMethod = 32
 // That names and values have no other byte that they must not have is seen to by fasthttp.
 func strictLines(raw []byte) error {
 	length, coding := false, false
-	for len(raw) > 2 {
+	for len(raw) > 0 {
 		end := bytes.IndexByte(raw, '\n')
 		if end < 1 || raw[end-1] != '\r' {
 			return problem.New("HR1011", "a line of the head does not end with CR and LF")
@@ -56,7 +56,7 @@ func strictLines(raw []byte) error {
 		raw = raw[end+1:]
 		n := bytes.IndexByte(line, ':')
 		if n < 1 || bytes.IndexByte(line[:n], ' ') >= 0 || line[0] == '\t' {
-			if len(line) == 0 {
+			if len(line) == 0 { // the end
 				break
 			}
 			return problem.New("HR4003", "%.80q is not a header", line)

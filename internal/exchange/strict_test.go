@@ -40,6 +40,7 @@ func TestStrict(t *testing.T) {
 		"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n":                                                   "HR4011",
 		strings.Repeat("A", 33) + " / HTTP/1.1\r\nHost: x\r\n\r\n":                              "HR1011",
 		"GET / HTTP/1.1\r\nA: b\nHost: x\r\n\r\n":                                               "HR1011",
+		"GET / HTTP/1.1\r\nHost: x\r\n\nGET /2 HTTP/1.1\r\n\r\n":                                "HR1011",
 		"GET / HTTP/1.1\r\nHost: x\r\nA: b\n\nGET /2 HTTP/1.1\r\n\r\n":                          "HR1011",
 		"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n":                                       "HR4003",
 		"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n":                                           "HR4003",
