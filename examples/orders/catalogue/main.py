@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.exceptions import HTTPException as Refusal
 
 from catalogue.stock import SoldOut, Stock
 from paints import FAMILIES, Paint, paints
@@ -26,12 +28,13 @@ from paints import FAMILIES, Paint, paints
 ADMIN = os.environ.get("HEADRACE_SERVER", "http://127.0.0.1:8081")
 FRESH = f"max-age={os.environ.get('SHOP_FRESH', 10)}, stale-while-revalidate=60, stale-if-error=600"
 WATCH = 0.2  # seconds between two looks for changes of the stock
+BEAT = 2.0  # seconds after which a stream says that it is still there, so that nobody on the way takes it for dead, and clients that left are noticed
 
 stock = Stock(Path(os.environ.get("SHOP_DATA", "data")) / "stock.db")
 log = logging.getLogger("uvicorn.error")
 
-Id = Annotated[str, StringConstraints(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-PaintId = Annotated[str, InPath(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64, description="Of a paint, as in `3am-latte`.")]
+Id = Annotated[str, StringConstraints(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64), Field(examples=["3am-latte"])]
+PaintId = Annotated[str, InPath(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64, description="Of a paint.", examples=["3am-latte"])]
 
 
 class Closed(BaseModel):
@@ -73,8 +76,8 @@ class Line(Closed):
 
 
 class Reservation(Closed):
-    order: Annotated[str, StringConstraints(pattern="^[a-z0-9]{26}$")]
-    lines: Annotated[list[Line], Field(min_length=1, max_length=50)]
+    order: Annotated[str, StringConstraints(pattern="^[a-z0-9]{26}$"), Field(examples=["example0example1example2ex"])]
+    lines: Annotated[list[Line], Field(min_length=1, max_length=50, examples=[[{"product": "3am-latte", "quantity": 1}]])]
 
 
 class Reserved(BaseModel):
@@ -97,8 +100,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 app = FastAPI(title="Catalogue", version="1.0.0", root_path_in_servers=False, docs_url=None, redoc_url=None)
 
 
-@app.exception_handler(HTTPException)
-async def refused(_: Request, refusal: HTTPException) -> Response:
+@app.exception_handler(Refusal)
+async def refused(_: Request, refusal: Refusal) -> Response:
     return ProblemResponse({"status": refusal.status_code, "title": str(refusal.detail)}, refusal.status_code, headers=refusal.headers)
 
 
@@ -114,7 +117,7 @@ def health() -> dict[str, str]:
 
 
 @app.get("/products", responses=problems())
-def products(response: Response, id: Annotated[str | None, Query(max_length=4000, description="Only these, parted by commas.")] = None,
+def products(response: Response, id: Annotated[str | None, Query(max_length=4000, description="Only these, parted by commas.", examples=["3am-latte,acid"])] = None,
              family: Annotated[str | None, Query(pattern=f"^({'|'.join(FAMILIES)})$")] = None, q: Annotated[str | None, Query(max_length=40, description="Part of the name.")] = None,
              offset: Annotated[int, Query(ge=0, le=100_000)] = 0, limit: Annotated[int, Query(ge=1, le=100)] = 24) -> Products:
     """Looks for products."""
@@ -151,7 +154,7 @@ def count(id: PaintId, count: Count) -> None:
     forget([id])
 
 
-@app.post("/stock/reservations", status_code=201, dependencies=[token], responses=problems(401, 403, 404, 409, 413, 415))
+@app.post("/reservations", status_code=201, dependencies=[token], responses=problems(401, 403, 404, 409, 413, 415))
 def reserve(reservation: Reservation) -> Reserved:
     """Takes the tins of an order, all or none. The same order again changes nothing."""
     lines: dict[str, int] = {}
@@ -176,7 +179,7 @@ def table() -> Response:
     return Response(text.getvalue(), media_type="text/csv", headers={"Cache-Control": "no-store"})
 
 
-@app.get("/stock/events", include_in_schema=False)
+@app.get("/changes", include_in_schema=False)
 async def events(request: Request) -> Response:
     """Server-sent events: each change of the stock, from where the client was."""
     last = request.headers.get("Last-Event-ID", "")
@@ -188,10 +191,14 @@ async def follow(after: int) -> AsyncIterator[str]:
         newest = await asyncio.to_thread(stock.changes, -1)
         after = newest[0].number if newest else 0
     yield ": hello\n\n"
+    told = time.monotonic()
     while True:
         for change in await asyncio.to_thread(stock.changes, after):
-            after = change.number
+            after, told = change.number, time.monotonic()
             yield f"id: {change.number}\nevent: stock\ndata: {json.dumps({'product': change.paint, 'stock': change.tins})}\n\n"
+        if time.monotonic() - told > BEAT:
+            told = time.monotonic()
+            yield ": still here\n\n"
         await asyncio.sleep(WATCH)
 
 

@@ -5,7 +5,7 @@ const shop = process.env.SHOP_URL ?? 'http://127.0.0.1:8080'
 
 // reserve takes the tins of an order, or says why not. It may be said again.
 export async function reserve(order, lines) {
-  const answer = await fetch(`${shop}/catalogue/stock/reservations`, {
+  const answer = await fetch(`${shop}/catalogue/reservations`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token()}` },
     body: JSON.stringify({ order, lines }),

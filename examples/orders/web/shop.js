@@ -156,7 +156,7 @@ at('logout').addEventListener('click', logout)
 
 // The stock, as it changes
 
-const live = new EventSource('/catalogue/stock/events')
+const live = new EventSource('/catalogue/changes')
 live.onopen = () => Object.assign(at('live'), { textContent: 'is live' }).dataset.state = 'open'
 live.onerror = () => Object.assign(at('live'), { textContent: 'is not live' }).dataset.state = 'connecting'
 live.addEventListener('stock', event => {
