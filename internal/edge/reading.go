@@ -19,7 +19,11 @@ func (s *Server) sameRoute(t *table, r *exchange.Request, found *route) error {
 	if !odd(path) {
 		return nil
 	}
-	for _, reading := range [][]byte{strictly(path), loosely(path)} {
+	reading := strictly(path)
+	for way := range looseWays + 1 {
+		if way > 0 {
+			reading = loosely(path, way-1)
+		}
 		if bytes.Equal(reading, r.Path()) {
 			continue
 		}
@@ -63,25 +67,35 @@ func strictly(path []byte) []byte {
 	return clean(b)
 }
 
-// loosely is a path as the most tolerant of services reads it.
-func loosely(path []byte) []byte {
-	b := bytes.Clone(path)
-	for range 2 {
+// The ways of reading loosely; what one service takes for the end of the path, or for a slash, may hide from it what another sees.
+const (
+	twice = 1 << iota // escapes are decoded twice
+	whole             // ?, # and NUL that were escaped do not end the path
+	slant             // a backslash is no slash
+
+	looseWays = 1 << iota
+)
+
+// loosely is a path as a tolerant service reads it.
+func loosely(path []byte, way int) []byte {
+	b := decode(bytes.Clone(path))
+	if way&twice != 0 {
 		b = decode(b)
 	}
 	b = shortest(b)
-	if i := bytes.IndexAny(b, "?#\x00"); i >= 0 {
+	if i := bytes.IndexAny(b, "?#\x00"); i >= 0 && way&whole == 0 {
 		b = b[:i]
 	}
 	out := make([]byte, 0, len(b))
-	for segment := range bytes.FieldsFuncSeq(b, func(c rune) bool { return c == '/' || c == '\\' }) {
+	isSlash := func(c rune) bool { return c == '/' || c == '\\' && way&slant == 0 }
+	for segment := range bytes.FieldsFuncSeq(b, isSlash) {
 		segment, _, _ = bytes.Cut(segment, []byte(";"))
 		if trimmed := bytes.TrimRight(segment, ". "); len(trimmed) > 0 {
 			segment = trimmed
 		}
 		out = append(append(out, '/'), segment...)
 	}
-	if n := len(b); n > 0 && (b[n-1] == '/' || b[n-1] == '\\') {
+	if n := len(b); n > 0 && isSlash(rune(b[n-1])) {
 		out = append(out, '/')
 	}
 	return clean(out)
