@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
-	"github.com/headrace/headrace/bench/rig"
 )
 
 // pace is the load of the open loops: half of what headrace does, or, without it, of the first contender that has a rate.
@@ -64,31 +63,6 @@ func (b *bench) latency(ctx context.Context, c *contender) error {
 		b.note(added99, c.title, milli(through.Percentile(99)-straight.Percentile(99)))
 		b.note(through50, c.title, milli(through.Percentile(50)))
 		b.note(through99, c.title, milli(through.Percentile(99)))
-	}
-	return nil
-}
-
-// refused is whether the guarded route lets requests pass that it must not.
-func (b *bench) refused(ctx context.Context, s *server) error {
-	if s.title == judge || s.title == "Caddy" || s.title == "Traefik" { // they have no JWT
-		return nil
-	}
-	for _, token := range []string{"", b.token[:len(b.token)-2] + "xx"} {
-		err := rig.Poll(ctx, time.Second, time.Second, "refused", func() (bool, error) {
-			conn, err := load.Dial(string(s.Guarded))
-			if err != nil {
-				return false, err
-			}
-			defer conn.Close()
-			status, _, err := conn.Do(s.guarded(token).text())
-			if err == nil && status != 401 {
-				err = fmt.Errorf("a request with the token %q has the status %d", token, status)
-			}
-			return true, err
-		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/headrace/headrace/bench/load"
 	"github.com/headrace/headrace/bench/rig"
 )
 
@@ -72,7 +74,7 @@ func (b *bench) round(ctx context.Context, c *contender) {
 
 func (b *bench) throughput(ctx context.Context, s *server, f steady) error {
 	if f.name == "guarded" {
-		if err := b.refused(ctx, s); err != nil {
+		if err := b.refused(s); err != nil {
 			return err
 		}
 	}
@@ -86,6 +88,29 @@ func (b *bench) throughput(ctx context.Context, s *server, f steady) error {
 	}
 	b.note(f.rate, s.title, rate)
 	b.note(f.cpu, s.title, micro(cpu))
+	return nil
+}
+
+// refused is an error if the guarded route lets requests pass that it must not.
+func (b *bench) refused(s *server) error {
+	if strings.HasPrefix(s.lacks, "JWT") {
+		return nil
+	}
+	for _, token := range []string{"", b.token[:len(b.token)-2] + "xx"} {
+		conn, err := load.Dial(string(s.Guarded))
+		if err != nil {
+			return err
+		}
+		_ = conn.Deadline(time.Now().Add(5 * time.Second))
+		status, _, err := conn.Do(s.guarded(token).text())
+		_ = conn.Close()
+		if err == nil && status != 401 {
+			err = fmt.Errorf("a request with the token %q has the status %d", token, status)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

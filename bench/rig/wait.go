@@ -1,4 +1,4 @@
-// Package rig is what the benchmarks share: waiting, /proc, addresses, rivals that are installed, the machine, and numbers in tables.
+// Package rig is what the benchmarks share: waiting, processes, /proc, addresses, rivals that are installed, the machine, and numbers in tables.
 package rig
 
 import (
