@@ -22,6 +22,8 @@ type Server struct {
 	FollowTTL time.Duration `yaml:"follow_ttl" min:"1s"`
 	// Time that requests and WebSockets of upstreams have to finish in the old process after SIGUSR2 has replaced it.
 	HandoverTimeout time.Duration `yaml:"handover_timeout" min:"1s"`
+	// Path at which one OpenAPI document of all routes is served, as in /openapi.json, and beside it a page that shows it; empty is none.
+	OpenAPI string `yaml:"openapi"`
 	// Addresses of proxies before headrace whose X-Forwarded-For and X-Forwarded-Proto are believed, as in 10.0.0.0/8.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Take HTTP/2 without TLS from clients that begin with it, as gRPC does.

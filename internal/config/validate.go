@@ -59,6 +59,9 @@ func (c *Config) validateDoors() error {
 	if err := c.validatePrefixes("server.proxy_protocol", c.Server.ProxyProtocol); err != nil {
 		return err
 	}
+	if path := c.Server.OpenAPI; path != "" && (path[0] != '/' || path == "/" || strings.ContainsAny(path, "{}*?#% ")) {
+		return c.invalid("server.openapi", "%q is not a path", path).Hinting("write /openapi.json")
+	}
 	taken := map[string]string{}
 	for _, door := range []struct{ path, address string }{
 		{"server.listen", c.Server.Listen}, {"server.tls.listen", c.Server.secure()}, {"admin.listen", c.Admin.Listen}, {"workers.listen", c.Workers.Listen},

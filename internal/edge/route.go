@@ -19,9 +19,11 @@ type Gateway interface {
 type Plan interface {
 	// Handler makes the action of a route; nil for one that is not the gateway's.
 	Handler(r *config.Route) (exchange.Handler, error)
-	// Policies are those around a route with this title, pattern and methods, the outermost first, and what answers CORS preflights; nil if
-	// pages of other hosts may not ask.
-	Policies(p *config.Policy, title, pattern string, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error)
+	// Policies are those around a route, the outermost first, and what answers CORS preflights; nil if pages of other hosts may not ask. The
+	// scope is the route's alone, and stays over changes of the configuration.
+	Policies(r *config.Route, p *config.Policy, scope string) (list []exchange.Policy, preflight exchange.Handler, err error)
+	// Publish makes the handlers of one OpenAPI document of all routes, and of a page that shows it, at its own path.
+	Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error)
 	Commit()
 	Discard()
 }
@@ -30,7 +32,7 @@ type Plan interface {
 type route struct {
 	place     string // where it was declared
 	title     string
-	action    string // as the configuration names it
+	action    string // as the configuration names it, or own for a route of headrace itself
 	target    string // function, folder, upstream or address
 	rule      match.Rule
 	chain     *exchange.Chain

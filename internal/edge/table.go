@@ -24,13 +24,15 @@ type builder struct {
 	config   *config.Config
 	plan     Plan
 	table    *table
+	scopes   map[string]int // how many routes have a title
+	list     []exchange.Published
 	problems []*problem.Error
 }
 
 // build compiles the routes. Those of headrace itself come first, then those of the configuration, then those of the functions in order of
 // their names; one that takes the requests of another is a problem that names both places, and is left out.
 func (s *Server) build(c *config.Config, plan Plan) (*table, []*problem.Error) {
-	b := &builder{Server: s, config: c, plan: plan, table: &table{}}
+	b := &builder{Server: s, config: c, plan: plan, table: &table{}, scopes: map[string]int{}}
 	b.own()
 	for i := range c.Routes {
 		b.declared(&c.Routes[i], s.place(c, i))
@@ -40,16 +42,14 @@ func (s *Server) build(c *config.Config, plan Plan) (*table, []*problem.Error) {
 			b.function(fn)
 		}
 	}
+	b.publish()
 	return b.table, b.problems
 }
 
-// own are the routes of headrace itself: the pages of jobs and the live plane. They know their clients by tokens of their own.
+// own are the routes of headrace itself: the pages of jobs and the live plane.
 func (b *builder) own() {
-	policy := b.config.PolicyNamed()
-	policy.Auth = nil
 	add := func(method, pattern, target string, serve exchange.Handler) {
-		r := &route{place: "headrace", title: target, action: "own", target: target, rule: match.Rule{Methods: strings.Split(method, ","), Path: pattern}}
-		b.add(r, &policy, exchange.Policy{}, serve)
+		b.add("headrace", method, pattern, target, serve)
 	}
 	b.addFollow(add)
 	if b.live != nil {
@@ -57,11 +57,46 @@ func (b *builder) own() {
 	}
 }
 
+// add adds a route of headrace itself. It knows its clients by tokens of its own, or shows the same to all.
+func (b *builder) add(place, methods, pattern, target string, serve exchange.Handler) {
+	policy := b.config.PolicyNamed()
+	policy.Auth, policy.OpenAPI, policy.Cache = nil, nil, nil
+	c := &config.Route{Name: target, Match: pattern, Methods: strings.Split(methods, ",")}
+	b.put(c, &route{place: place, action: "own", target: target}, &policy, exchange.Policy{}, serve)
+}
+
+// publish adds the document of all routes.
+func (b *builder) publish() {
+	path := b.config.Server.OpenAPI
+	if path == "" || b.plan == nil {
+		return
+	}
+	document, page, pagePath, err := b.plan.Publish(path, b.list)
+	if err != nil {
+		b.refuse(at(err, "server.openapi"))
+		return
+	}
+	b.add("server.openapi", "GET", path, "openapi", document)
+	b.add("server.openapi", "GET", pagePath, "openapi", page)
+}
+
+// logins adds the pages of a login, which its policy answers.
+func (b *builder) logins(c *config.Route, place string, policy *config.Policy) {
+	for _, path := range policy.Auth.Paths() {
+		login := &config.Route{Name: "login", Match: path, Methods: []string{"GET", "POST"}, Hosts: c.Hosts}
+		around := &config.Policy{Auth: policy.Auth, Allow: policy.Allow, Deny: policy.Deny, Secure: policy.Secure, Access: policy.Access}
+		r := &route{place: place, action: "login", target: "login"}
+		if known := b.put(login, r, around, exchange.Policy{}, func(*exchange.Request) error { return problem.New("HR1001", "no route for %.200s", path) }); !known {
+			return
+		}
+	}
+}
+
 // declared adds a route of the configuration.
 func (b *builder) declared(c *config.Route, place string) {
-	r := &route{place: place, title: c.Title(), rule: match.Rule{Methods: methods(c), Hosts: c.Hosts, Path: c.Match, Header: c.Header, Query: c.Query}}
-	r.action = c.Actions()[0]
+	r := &route{place: place, action: c.Actions()[0]}
 	policy := b.config.PolicyOf(c)
+	told := exchange.Published{Route: c, Policy: &policy, Job: c.Job != ""}
 	last := exchange.Policy{}
 	var serve exchange.Handler
 	switch r.action {
@@ -84,7 +119,8 @@ func (b *builder) declared(c *config.Route, place string) {
 			return
 		default:
 			var err error
-			if last.Admit, serve, err = b.bind(r, fn, c.Job != ""); err != nil {
+			told.Function = fn
+			if last.Admit, serve, err = b.bind(r, fn, c.Match, c.Job != ""); err != nil {
 				b.refuse(problem.From(err))
 				return
 			}
@@ -100,7 +136,9 @@ func (b *builder) declared(c *config.Route, place string) {
 			return
 		}
 	}
-	b.add(r, &policy, last, serve)
+	b.put(c, r, &policy, last, serve)
+	b.list = append(b.list, told)
+	b.logins(c, place, &policy)
 }
 
 // target is where a route of the gateway leads, for people.
@@ -136,8 +174,8 @@ func (b *builder) function(fn *functions.Function) {
 	if !ok {
 		method, pattern = "POST", method
 	}
-	r := &route{place: fmt.Sprintf("function %s of pool %s", fn.Name, fn.Pool.Name()), title: fn.Name, action: fn.Kind, target: fn.Name,
-		rule: match.Rule{Methods: []string{strings.ToUpper(method)}, Path: strings.TrimSpace(pattern)}}
+	c := &config.Route{Name: fn.Name, Match: strings.TrimSpace(pattern), Methods: []string{strings.ToUpper(method)}}
+	r := &route{place: fmt.Sprintf("function %s of pool %s", fn.Name, fn.Pool.Name()), action: fn.Kind, target: fn.Name}
 	for _, name := range fn.Options.Policies {
 		if b.config.Policies[name] == nil {
 			b.refuse(problem.New("HR9003", "%s names the policy %s, which is not there", fn.Name, name).At(r.place).Hinting("add it below policies in the configuration"))
@@ -145,22 +183,31 @@ func (b *builder) function(fn *functions.Function) {
 		}
 	}
 	policy := b.config.PolicyNamed(fn.Options.Policies...)
-	admit, serve, err := b.bind(r, fn, fn.Kind == functions.Job)
+	job := fn.Kind == functions.Job
+	admit, serve, err := b.bind(r, fn, c.Match, job)
 	if err != nil {
 		b.refuse(problem.From(err))
 		return
 	}
-	b.add(r, &policy, exchange.Policy{Admit: admit}, serve)
+	b.put(c, r, &policy, exchange.Policy{Admit: admit}, serve)
+	b.list = append(b.list, exchange.Published{Route: c, Policy: &policy, Function: fn, Job: job})
+	b.logins(c, r.place, &policy)
 }
 
-// add completes a route and puts it into the table.
-func (b *builder) add(r *route, p *config.Policy, last exchange.Policy, serve exchange.Handler) {
+// put completes a route and puts it into the table. It tells whether it is there.
+func (b *builder) put(c *config.Route, r *route, p *config.Policy, last exchange.Policy, serve exchange.Handler) bool {
+	r.title = c.Title()
+	r.rule = match.Rule{Methods: methods(c), Hosts: c.Hosts, Path: c.Match, Header: c.Header, Query: c.Query}
+	scope := r.title
+	if b.scopes[r.title]++; b.scopes[r.title] > 1 {
+		scope = fmt.Sprintf("%s#%d", r.title, b.scopes[r.title])
+	}
 	var list []exchange.Policy
 	if b.plan != nil {
 		var err error
-		if list, r.preflight, err = b.plan.Policies(p, r.title, r.rule.Path, r.rule.Methods); err != nil {
+		if list, r.preflight, err = b.plan.Policies(c, p, scope); err != nil {
 			b.refuse(at(err, r.place))
-			return
+			return false
 		}
 	}
 	r.chain = exchange.NewChain(serve, append(list, last)...)
@@ -172,12 +219,17 @@ func (b *builder) add(r *route, p *config.Policy, last exchange.Policy, serve ex
 	switch err := b.table.routes.Add(r.rule, r); {
 	case err == nil:
 		b.table.preflights = b.table.preflights || r.preflight != nil
+		return true
 	case errors.As(err, &taken):
+		if r.action == "login" && taken.Other.action == "login" { // of several routes with the same login
+			return true
+		}
 		b.refuse(problem.New("HR9003", "route %s %s is declared at %s and at %s", strings.Join(r.rule.Methods, ","), r.rule.Path, taken.Other.place, r.place).
 			At(r.place).Hinting("change one of the two"))
 	default:
 		b.refuse(problem.New("HR9003", "route %s: %w", r.rule.Path, err).At(r.place).Hinting("write a path such as /reports/{id}, or /files/* for all that is below"))
 	}
+	return false
 }
 
 func (b *builder) refuse(p *problem.Error) { b.problems = append(b.problems, p) }
@@ -214,20 +266,20 @@ func (s *Server) place(c *config.Config, i int) string {
 }
 
 // bind lets a route lead to a function.
-func (s *Server) bind(r *route, fn *functions.Function, job bool) (admit func(*exchange.Request) error, serve exchange.Handler, err error) {
+func (s *Server) bind(r *route, fn *functions.Function, pattern string, job bool) (admit func(*exchange.Request) error, serve exchange.Handler, err error) {
 	shape, err := exchange.NewShape(fn.Args)
 	if err != nil {
 		return nil, nil, problem.New("HR9003", "route to %s: %w", fn.Name, err).At(r.place)
 	}
 	d := &door{server: s, fn: fn, shape: shape}
-	for segment := range strings.SplitSeq(r.rule.Path, "/") {
+	for segment := range strings.SplitSeq(pattern, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
 		if !ok {
 			continue
 		}
 		name = strings.TrimSuffix(name, "}")
 		if !fn.Takes(name) {
-			return nil, nil, problem.New("HR9003", "route %s has the parameter %s, and %s has no such argument", r.rule.Path, name, fn.Name).At(r.place).
+			return nil, nil, problem.New("HR9003", "route %s has the parameter %s, and %s has no such argument", pattern, name, fn.Name).At(r.place).
 				Hinting("name the parameters of the path like arguments of the function")
 		}
 		d.params = append(d.params, name)

@@ -13,6 +13,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/gateway/limit"
 	"github.com/headrace/headrace/internal/gateway/merge"
+	"github.com/headrace/headrace/internal/gateway/openapi"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/service"
 	"github.com/headrace/headrace/internal/observe"
@@ -31,7 +32,7 @@ func Check(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		deps: Deps{Config: c, Keys: &keys.Store{}, Log: log, Call: func(_ context.Context, name string, _ []byte, _ exchange.Caller) ([]byte, error) {
 			return nil, problem.New("HR2003", "%s is not run here", name)
 		}},
-		Limits: limit.NewStore(limit.Deps{Log: log}), tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics(), Cache: cache.NewStore(c.Gateway.CacheMemory),
+		Limits: limit.NewStore(limit.Deps{Log: log}), tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics(), checked: openapi.NewMetrics(), Cache: cache.NewStore(c.Gateway.CacheMemory),
 		upstreams: balance.NewSet(balance.Deps{Log: log, Health: health, Services: services}), services: services, dry: true,
 	}, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/gateway/limit"
 	"github.com/headrace/headrace/internal/gateway/merge"
+	"github.com/headrace/headrace/internal/gateway/openapi"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/service"
 	"github.com/headrace/headrace/internal/observe"
@@ -50,12 +51,13 @@ type Gateway struct {
 	encoders  *compress.Encoders
 	proxied   *proxy.Metrics
 	merged    *merge.Metrics
+	checked   *openapi.Metrics
 	dry       bool // nothing is put in force
 }
 
 // Open makes the gateway of a node; no upstream is asked yet.
 func Open(d Deps) (*Gateway, error) {
-	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics()}
+	g := &Gateway{deps: d, tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics(), checked: openapi.NewMetrics()}
 	var err error
 	if g.services, err = service.New(service.Options{Folder: sockets(d.Config.Engine.Data), Log: d.Log, Health: d.Health}); err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func (g *Gateway) Tunnels() int64 { return g.proxied.Tunnels() }
 
 // Collectors are the figures of the gateway.
 func (g *Gateway) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{g.upstreams, g.Limits, g.Cache, g.proxied, g.merged, g.encoders.Traffic}
+	return []prometheus.Collector{g.upstreams, g.Limits, g.Cache, g.proxied, g.merged, g.checked, g.encoders.Traffic, g.tokens}
 }
 
 // sockets is the folder for the sockets of services, of this process alone: one that it replaces may still have requests for its own

@@ -13,6 +13,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/compress"
 	"github.com/headrace/headrace/internal/gateway/edit"
 	"github.com/headrace/headrace/internal/gateway/merge"
+	"github.com/headrace/headrace/internal/gateway/openapi"
 	"github.com/headrace/headrace/internal/gateway/protect"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/reply"
@@ -63,7 +64,7 @@ func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
 }
 
 // Policies are those around a route, the outermost first, and what answers preflights.
-func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []string) (list []exchange.Policy, preflight exchange.Handler, err error) {
+func (p *Plan) Policies(r *config.Route, c *config.Policy, scope string) (list []exchange.Policy, preflight exchange.Handler, err error) {
 	add := func(policy exchange.Policy, failed error) {
 		if err == nil {
 			err = failed
@@ -74,7 +75,7 @@ func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []strin
 		add(protect.Addresses(c.Allow, c.Deny))
 	}
 	if c.CORS != nil {
-		policy, handler, failed := protect.CORS(c.CORS, methods)
+		policy, handler, failed := protect.CORS(c.CORS, r.Verbs())
 		preflight = handler
 		add(policy, failed)
 	}
@@ -82,19 +83,19 @@ func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []strin
 		add(protect.Secure(c.Secure), nil)
 	}
 	if c.Edit != nil && len(c.Edit.Response) > 0 {
-		add(edit.Response(c.Edit, pattern))
+		add(edit.Response(c.Edit, r.Match))
 	}
 	if c.Compress != nil { // beyond the cache, which keeps what the upstream gave
 		add(compress.New(c.Compress, p.encoders))
 	}
 	if c.Auth != nil {
-		add(auth.New(c.Auth, p.auth(title)))
+		add(auth.New(c.Auth, p.auth(r.Title())))
 	}
 	if c.CSRF != nil {
 		add(protect.CSRF(c.CSRF), nil)
 	}
 	if len(c.Limits) > 0 {
-		add(p.Limits.New(title, c.Limits))
+		add(p.Limits.New(scope, c.Limits))
 	}
 	if c.MaxConcurrent > 0 {
 		add(protect.MaxConcurrent(c.MaxConcurrent), nil)
@@ -102,10 +103,44 @@ func (p *Plan) Policies(c *config.Policy, title, pattern string, methods []strin
 	if c.MaxBody > 0 {
 		add(protect.MaxBody(c.MaxBody), nil)
 	}
+	if c.OpenAPI != nil {
+		add(openapi.New(c.OpenAPI, r.Title(), openapi.Deps{Metrics: p.checked, Log: p.deps.Log}))
+	}
 	if c.Cache != nil {
-		add(p.Cache.New(title, c.Cache))
+		add(p.Cache.New(scope, keyed(c.Cache, r.Split)))
 	}
 	return list, preflight, err
+}
+
+// keyed is a cache that keeps answers of the upstreams of a split apart by what chooses between them.
+func keyed(c *config.Cache, split []config.Share) *config.Cache {
+	if len(split) == 0 {
+		return c
+	}
+	k := *c
+	k.Headers, k.Cookies = slices.Clone(c.Headers), slices.Clone(c.Cookies)
+	for _, s := range split {
+		k.Headers = slices.AppendSeq(k.Headers, maps.Keys(s.Header))
+		k.Cookies = slices.AppendSeq(k.Cookies, maps.Keys(s.Cookie))
+		if s.Sticky != "" {
+			k.Cookies = append(k.Cookies, s.Sticky)
+		}
+	}
+	return &k
+}
+
+// Publish makes the handlers of one OpenAPI document of all routes and of its page.
+func (p *Plan) Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error) {
+	list := make([]openapi.Route, len(routes))
+	for i, r := range routes {
+		list[i] = openapi.Route{Route: r.Route, Policy: r.Policy, Function: r.Function, Job: r.Job}
+	}
+	text, err := openapi.Document(openapi.Info{}, list)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	document, page = openapi.Publish(path, text)
+	return document, page, openapi.PagePath(path), nil
 }
 
 func (p *Plan) auth(title string) auth.Deps {
