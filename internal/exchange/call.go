@@ -170,7 +170,7 @@ func (c *call) wait(r *Request, run *workers.Run) {
 		case <-c.done:
 			return
 		case <-look.C:
-			if gone(r.Conn()) {
+			if Gone(r.Conn()) {
 				run.Cancel("gone")
 				<-c.done
 				return

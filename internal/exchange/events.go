@@ -150,7 +150,7 @@ func (l *looker) look() {
 	if l.over {
 		return
 	}
-	if gone(l.conn) {
+	if Gone(l.conn) {
 		l.cancel()
 		return
 	}

@@ -71,7 +71,7 @@ func (p *Planes) callStream(r *Request, fn *functions.Function, task *workers.Ta
 			}
 			over, waiting = true, false
 		case <-look.C:
-			if gone(r.Conn()) {
+			if Gone(r.Conn()) {
 				run.Cancel("gone")
 			}
 		}

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gone tells whether the client has closed its side of the connection. It looks without reading, so it must not be asked while
-// somebody else reads. Connections that are no sockets are never gone.
-func gone(c net.Conn) bool {
+// Gone tells whether the client has closed its side of the connection of a request, or given up its stream of HTTP/2 or HTTP/3. It looks
+// without reading, so it must not be asked while somebody else reads. Connections that are no sockets are never gone.
+func Gone(c net.Conn) bool {
 	switch c := c.(type) {
 	case interface{ gone() bool }:
 		return c.gone()
@@ -50,7 +50,7 @@ func (r *Request) WatchClient(f func()) (stop func()) {
 			case <-ended:
 				return
 			case <-look.C:
-				if gone(conn) {
+				if Gone(conn) {
 					f()
 					return
 				}

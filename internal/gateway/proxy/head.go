@@ -36,6 +36,21 @@ const (
 
 var ownNames = [owned]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "X-Request-Id", "Traceparent"}
 
+// asserted are what proxies say beside: who the client is, and which address it asked for. Some frameworks believe them, and serve that address.
+var asserted = []string{
+	"X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Path",
+	"X-Original-Url", "X-Original-Uri", "X-Original-Host", "X-Original-Method", "X-Rewrite-Url", "X-Url-Scheme", "X-Client-Ip", "X-Cluster-Client-Ip",
+}
+
+func isAsserted(name []byte) bool {
+	for _, other := range asserted {
+		if equal(name, other) {
+			return true
+		}
+	}
+	return false
+}
+
 func newHeads(c *config.Route, e *config.Edit, protected []string) (*heads, error) {
 	h := &heads{}
 	var err error
@@ -252,12 +267,12 @@ func (s *heads) pass(h *head, behind, traced bool) error {
 				h.proto = value
 			}
 			continue
-		case "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme":
-			if !behind {
-				continue
-			}
 		case "Tracestate":
 			if !traced {
+				continue
+			}
+		default:
+			if !behind && name[0] == 'X' && isAsserted(name) {
 				continue
 			}
 		}
@@ -338,7 +353,7 @@ func (s *heads) shadows(name []byte) bool {
 			return true
 		}
 	}
-	return contains(s.protected, hyphens) || equal(hyphens, "content-length") || equal(hyphens, "transfer-encoding")
+	return isAsserted(hyphens) || contains(s.protected, hyphens) || equal(hyphens, "content-length") || equal(hyphens, "transfer-encoding")
 }
 
 // forward writes who the client is.

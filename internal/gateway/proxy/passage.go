@@ -33,12 +33,15 @@ type passage struct {
 	began  time.Time
 	failed bool // the answer broke off
 	grace  grace
+	conn   net.Conn                 // of the client
 	more   func(name, value []byte) // x.trailer, made once
+	gone   func() bool              // likewise: the client is
 }
 
 var passages = sync.Pool{New: func() any {
 	x := &passage{}
 	x.more = x.trailer
+	x.gone = func() bool { return exchange.Gone(x.conn) }
 	return x
 }}
 
@@ -46,7 +49,7 @@ func (x *passage) release() {
 	if cap(x.buffer) > wholeBody || cap(x.head.bytes) > 32<<10 {
 		return
 	}
-	x.proxy, x.way, x.resp, x.target = nil, nil, nil, nil
+	x.proxy, x.way, x.resp, x.target, x.conn = nil, nil, nil, nil, nil
 	x.call, x.body, x.grace, x.failed = upstream.Call{}, source{}, grace{}, false
 	clear(x.pick.Tried)
 	x.pick.Hash, x.pick.Tried = 0, x.pick.Tried[:0]
@@ -68,6 +71,7 @@ func (s *source) Read(p []byte) (int, error) {
 // prepare makes the call. A body that is small is read; a larger one goes on as it comes.
 func (x *passage) prepare(r *exchange.Request) error {
 	call := &x.call
+	x.conn, call.Gone = r.Conn(), x.gone
 	call.Head, call.Method, call.TE, call.Upgrade, call.Trailer = x.head.bytes, r.Method(), x.head.te, x.head.upgrade != nil, x.more
 	if call.Upgrade && !r.CanHijack() {
 		return problem.New("HR4011", "%s cannot be switched to %.40q", r.Request.Header.Protocol(), x.head.upgrade)
@@ -149,7 +153,11 @@ func (x *passage) ask(r *exchange.Request) error {
 		if !errors.As(err, &e) {
 			e = &upstream.Error{Stage: upstream.Send, Sent: true, Err: err}
 		}
-		target.End(e.Stage != upstream.Source && e.Stage != upstream.Busy, 0, time.Since(x.began))
+		gone := e.Err == upstream.ErrGone
+		target.End(e.Stage != upstream.Source && e.Stage != upstream.Busy && !gone, 0, time.Since(x.began))
+		if gone {
+			return problem.New("HR4010", "the client went away")
+		}
 		last = w.failure(e, x.proxy.log, target)
 		if attempt >= w.attempts || x.body.read || w.total > 0 && time.Now().After(call.Deadline) || !w.on.after(e, resend) || !w.MayRetry() {
 			return last
@@ -179,9 +187,7 @@ func (x *passage) stream(r *exchange.Request) {
 func (x *passage) Read(p []byte) (int, error) {
 	n, err := x.call.Stream.Read(p)
 	x.grace.renew()
-	if err != nil && err != io.EOF {
-		x.failed = true
-	}
+	x.failed = x.failed || err != nil && err != io.EOF && !errors.Is(err, upstream.ErrGone)
 	return n, err
 }
 

@@ -37,11 +37,7 @@ func (k *conn) next(by int64) (*head, error) {
 			seen = len(b)
 			k.room(most)
 		}
-		err := k.within(clock(), by)
-		if err == nil {
-			err = k.receive()
-		}
-		if err != nil {
+		if err := k.receive(by); err != nil {
 			if err != io.EOF {
 				return nil, err
 			}
@@ -203,12 +199,8 @@ func (k *conn) inline(buffered []byte, n int, resp *fasthttp.Response) *Error {
 	}
 	body = body[:n]
 	for got := copy(body, buffered); got < n; {
-		err := k.idle()
-		if err == nil {
-			var more int
-			more, err = k.socket.Read(body[got:])
-			got += more
-		}
+		more, err := k.read(body[got:])
+		got += more
 		if err != nil && got < n {
 			resp.SwapBody(body[:0])
 			return bodyFailure(err)

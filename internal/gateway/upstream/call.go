@@ -29,6 +29,9 @@ type Call struct {
 	TE bool
 	// Deadline for the whole, the body of the answer included; zero is none. It is kept to a sixteenth of the time that was left, and half a second.
 	Deadline time.Time
+	// Gone is asked about once a second while the target is waited for, in the goroutine of the call: true gives the call up with [ErrGone] and
+	// closes its connection, so that the target learns of it. It is asked while Stream is read, too. Nil never gives up.
+	Gone func() bool
 	// Early is called for an answer of status 103 before the final one; nil drops them.
 	Early func(status int, h *fasthttp.ResponseHeader)
 	// Trailer is called for each field after a chunked body, before its last Read returns io.EOF; nil drops them. Fields that would say how the
@@ -64,12 +67,12 @@ func (c *Client) Do(call *Call, resp *fasthttp.Response) error {
 	}
 	k, failed := c.acquire(now, end)
 	for failed == nil {
-		k.begin(end)
+		k.begin(end, call.Gone)
 		err := k.call(call, resp)
 		if err == nil {
 			return nil
 		}
-		if !k.kept || k.received || k.drawn || !broken(err.Err) || k.sent && !idempotent(call.Method) {
+		if err.Err == ErrGone || !k.kept || k.received || k.drawn || !broken(err.Err) || k.sent && !idempotent(call.Method) {
 			k.done(false)
 			return err
 		}

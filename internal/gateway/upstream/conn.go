@@ -30,6 +30,7 @@ type conn struct {
 
 	// Of the call.
 	end      int64 // when the whole is over; 0 never
+	gone     func() bool
 	headBy   int64 // when the head of the answer has to be there; 0 is not known yet
 	sent     bool  // bytes of the request may have reached the target
 	partial  bool  // the request was not sent whole
@@ -96,8 +97,11 @@ func (b *bottom) Read(p []byte) (int, error) {
 
 func at(t int64) time.Time { return epoch.Add(time.Duration(t)) }
 
-// within sets the read deadline to by, or to the end of the whole call if that is earlier. A deadline that is already set stays if it is at most a
-// sixteenth of the time from now, and half a second, later: setting one costs more than a small read.
+// patience is how long a wait takes at most before it looks whether somebody still waits for the answer.
+const patience = int64(1400 * time.Millisecond)
+
+// within sets the read deadline to by, or to the end of the whole call if that is earlier, or to the next look. A deadline that is already set
+// stays if it is at most a sixteenth of the time from now, and half a second, later: setting one costs more than a small read.
 func (k *conn) within(now, by int64) error {
 	if k.end != 0 && k.end < by {
 		by = k.end
@@ -106,6 +110,9 @@ func (k *conn) within(now, by int64) error {
 		return os.ErrDeadlineExceeded
 	}
 	slack := min((by-now)/16, int64(time.Second/2))
+	if k.gone != nil && by-now > patience {
+		by, slack = now+patience/2, patience/2
+	}
 	if k.readBy >= by && k.readBy <= by+slack {
 		return nil
 	}
@@ -138,14 +145,49 @@ func (k *conn) release() {
 	k.r, k.w = 0, 0
 }
 
-// idle sets the read deadline for the next piece of a body.
-func (k *conn) idle() error {
-	now := clock()
-	return k.within(now, now+int64(k.client.options.IdleTimeout))
+// idle is when the next piece of a body has to be there.
+func (k *conn) idle() int64 { return clock() + int64(k.client.options.IdleTimeout) }
+
+// patient tells whether a wait that was to last until by, and has ended with err, goes on: it only ended to look.
+func (k *conn) patient(err error, by int64) (bool, error) {
+	if k.gone == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, err
+	}
+	if now := clock(); now >= by || k.end != 0 && now >= k.end {
+		return false, err
+	}
+	if k.gone() {
+		return false, ErrGone
+	}
+	return true, nil
 }
 
-// receive waits for bytes, until the read deadline, and buffers them behind those that are there.
-func (k *conn) receive() error {
+// read waits for a piece of a body and reads it without the buffer.
+func (k *conn) read(p []byte) (n int, err error) {
+	for by, again := k.idle(), true; again; {
+		if err = k.within(clock(), by); err == nil {
+			if n, err = k.socket.Read(p); n > 0 {
+				return n, err
+			}
+		}
+		again, err = k.patient(err, by)
+	}
+	return 0, err
+}
+
+// receive waits for bytes, until by, and buffers them behind those that are there.
+func (k *conn) receive(by int64) (err error) {
+	for again := true; again; {
+		if err = k.within(clock(), by); err == nil {
+			err = k.fetch()
+		}
+		again, err = k.patient(err, by)
+	}
+	return err
+}
+
+// fetch is receive until the read deadline.
+func (k *conn) fetch() error {
 	if k.raw != nil && !k.secure {
 		return k.await()
 	}
@@ -214,6 +256,7 @@ const tick = 50 * time.Millisecond
 // write sends p. It says stop if the target has answered so that the rest is useless.
 func (k *conn) write(p []byte, call *Call) (stop bool, err error) {
 	last := clock()
+	looked := last
 	for len(p) > 0 {
 		now := clock()
 		limit := last + int64(k.client.options.IdleTimeout)
@@ -239,6 +282,11 @@ func (k *conn) write(p []byte, call *Call) (stop bool, err error) {
 		default:
 			if stop, err := k.heard(call); stop || err != nil {
 				return stop, err
+			}
+			if now-looked > patience/2 && k.gone != nil {
+				if looked = now; k.gone() {
+					return false, ErrGone
+				}
 			}
 		}
 	}
@@ -279,7 +327,8 @@ func (k *conn) poll() (answered bool, err error) {
 }
 
 // begin readies the connection for a call.
-func (k *conn) begin(end int64) {
+func (k *conn) begin(end int64, gone func() bool) {
+	k.gone = gone
 	k.end, k.sent, k.partial, k.drawn, k.received, k.headBy, k.interims, k.ahead = end, false, false, false, false, 0, 0, 0
 }
 
@@ -287,6 +336,7 @@ func (k *conn) begin(end int64) {
 func (k *conn) done(clean bool) {
 	clean = clean && k.r == k.w && !k.partial
 	k.release()
+	k.gone = nil
 	if !clean {
 		k.client.drop(k)
 		return

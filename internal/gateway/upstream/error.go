@@ -40,6 +40,9 @@ func (e *Error) Error() string { return e.Stage.String() + ": " + e.Err.Error() 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrGone is why a call was given up that nobody waits for any more.
+var ErrGone = errors.New("nobody waits for the answer any more")
+
 // malformed says what is wrong with an answer.
 type malformed string
 

@@ -33,7 +33,7 @@ func (k *conn) attach(socket net.Conn) {
 		return
 	}
 	k.raw = raw
-	k.ready.turn, k.ready.look, k.ready.grab = k.advance, k.peek, k.read
+	k.ready.turn, k.ready.look, k.ready.grab = k.advance, k.peek, k.grab
 }
 
 // exchange writes the first n bytes of out, gives it back, and buffers the first bytes of the answer.
@@ -45,6 +45,10 @@ func (k *conn) exchange(out *buffer, n int, call *Call) error {
 		err = r.err
 	}
 	if r.out == nil {
+		again, err := k.patient(err, k.headBy)
+		if again {
+			err = k.receive(k.headBy)
+		}
 		return err
 	}
 	pending := r.pending
@@ -71,7 +75,7 @@ func (k *conn) await() error {
 func (k *conn) advance(fd uintptr) bool {
 	r := &k.ready
 	if !r.asking {
-		k.read(fd)
+		k.grab(fd)
 		return r.err != syscall.EAGAIN
 	}
 	if k.kept {
@@ -98,8 +102,8 @@ func (k *conn) advance(fd uintptr) bool {
 	return false
 }
 
-// read buffers what is there: ready.err is EAGAIN if that is nothing, and io.EOF at the end.
-func (k *conn) read(fd uintptr) {
+// grab buffers what is there: ready.err is EAGAIN if that is nothing, and io.EOF at the end.
+func (k *conn) grab(fd uintptr) {
 	if k.buf == nil {
 		k.buf = borrow()
 	}

@@ -111,11 +111,7 @@ func (s *Stream) part(most int) ([]byte, error) {
 		if s.settle(); s.err != nil {
 			return nil, s.err
 		}
-		err := k.idle()
-		if err == nil {
-			err = k.receive()
-		}
-		if err != nil {
+		if err := k.receive(k.idle()); err != nil {
 			s.fail(err)
 			return nil, s.err
 		}
@@ -124,12 +120,7 @@ func (s *Stream) part(most int) ([]byte, error) {
 
 // direct reads without a buffer.
 func (s *Stream) direct(p []byte) (int, error) {
-	k := s.k
-	err := k.idle()
-	n := 0
-	if err == nil {
-		n, err = k.socket.Read(p)
-	}
+	n, err := s.k.read(p)
 	if n > 0 {
 		if s.left != unknown {
 			s.left -= int64(n)

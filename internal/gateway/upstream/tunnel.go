@@ -20,6 +20,7 @@ func (k *conn) tunnel() *Conn {
 	k.skip()
 	t := &Conn{Conn: k.socket, k: k, ahead: append([]byte(nil), k.buffered()...)}
 	k.release()
+	k.gone = nil
 	_ = k.socket.SetDeadline(time.Time{})
 	return t
 }
