@@ -62,6 +62,9 @@ func TestMetrics(t *testing.T) {
 	for _, name := range found(`= desc\("([a-z_]+)"`, text) { // those of the live plane
 		want = append(want, "headrace_live_"+name)
 	}
+	for _, name := range found(`counter\("([a-z_]+)"`, text) { // those of compression
+		want = append(want, "headrace_gateway_"+name)
+	}
 	const page = "docs/reference/metrics.md"
 	same(t, page, want, found("(?m)^\\| `(headrace_[a-z_]+)`", read(t, page)))
 }
