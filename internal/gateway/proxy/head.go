@@ -272,7 +272,7 @@ func (s *heads) pass(h *head, behind, traced bool) error {
 				continue
 			}
 		default:
-			if !behind && name[0] == 'X' && isAsserted(name) {
+			if !behind && name[0] == 'X' && isAsserted(name) && !contains(s.protected, name) {
 				continue
 			}
 		}

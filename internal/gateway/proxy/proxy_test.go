@@ -64,8 +64,8 @@ func TestHead(t *testing.T) {
 			r.Request.Header.Set("X-User", "ann")
 			r.Request.Header.Set("X-Tenant", "7")
 			return nil
-		}}, "GET / HTTP/1.1\r\nHost: h\r\nConnection: X-User, X-Tenant, X-Gone\r\nX-User: bob\r\nX_Tenant: 8\r\nX_Forwarded_For: 9.9.9.9\r\nX-Tenant: 7\r\nX-Gone: 1\r\nsnake_case: 1\r\n\r\n",
-			[]string{"X-User: ann", "X-Tenant: 7", "Snake_case: 1"}, []string{"bob", "X-Gone", "9.9.9.9", "_Tenant"}},
+		}}, "GET / HTTP/1.1\r\nHost: h\r\nConnection: X-User, X-Tenant, X-Gone\r\nX-User: bob\r\nX_Tenant: 8\r\nX_Forwarded_For: 9.9.9.9\r\nX-Original-URL: /evil\r\nX-Rewrite_Url: /evil\r\nX-Tenant: 7\r\nX-Gone: 1\r\nsnake_case: 1\r\n\r\n",
+			[]string{"X-User: ann", "X-Tenant: 7", "Snake_case: 1"}, []string{"bob", "X-Gone", "9.9.9.9", "_Tenant", "evil"}},
 		{"edit", options{route: config.Route{Match: "/a/{id}/*", Rewrite: "/v2/{*}/of/{id}?from={id}"}, edit: &config.Edit{Request: map[string]string{"host": "inner.example", "x-id": "{id}/{method}", "Cookie": "", "X-Who": "{subject}", "X-Forwarded-For": "{client_address}!"},
 			Query: map[string]string{"key": "s p", "old": ""}}, before: func(r *exchange.Request) error {
 			r.Identity = &identity.Identity{}
