@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -128,4 +129,51 @@ func TestConnectFails(t *testing.T) {
 	}
 	// A target that accepts and says nothing of TLS.
 	late(t, client(t, Options{Address: mute(t, ""), TLS: &tls.Config{}, ConnectTimeout: brief}), get("/"), Connect)
+}
+
+// A call that nobody waits for any more is given up in any stage, over TLS as well, and not tried again; one that takes long is not.
+func TestGone(t *testing.T) {
+	for _, says := range []string{"", ok + "Content-Length: 5\r\n\r\nhel", ok + "Content-Length: 500000\r\n\r\nhel", chunked + "5\r\nhel"} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%.40q %t", says, secure), func(t *testing.T) {
+				t.Parallel()
+				closed := make(chan error, 1)
+				serve := func(_ int, conn net.Conn, from *bufio.Reader) {
+					request(from)
+					_, _ = io.WriteString(conn, says)
+					_, err := from.ReadByte()
+					closed <- err
+				}
+				o := secured(t, serve)
+				if !secure {
+					o = Options{Address: script(t, serve)}
+				}
+				asked := 0
+				call := get("/")
+				call.Gone = func() bool { asked++; return asked == 2 }
+				stage := Head
+				if says != "" {
+					stage = Body
+				}
+				begun := time.Now()
+				if e := refused(t, client(t, o), call, stage); e.Err != ErrGone || e.Timeout || e.Malformed {
+					t.Errorf("%+v", e)
+				}
+				if took := time.Since(begun); took < time.Second || took > 5*time.Second {
+					t.Errorf("it took %s", took)
+				}
+				if err := <-closed; err == nil {
+					t.Error("the target was not told")
+				}
+			})
+		}
+	}
+	t.Run("sending", func(t *testing.T) {
+		t.Parallel()
+		call := post(&endless{}, 1<<40)
+		call.Gone = func() bool { return true }
+		if e := refused(t, client(t, Options{Address: mute(t, "")}), call, Send); e.Err != ErrGone {
+			t.Errorf("%+v", e)
+		}
+	})
 }
