@@ -71,6 +71,9 @@ function changed() {
         changed()
       },
     }))))
+  if (!basket.size) at('basket').append(element('li', { className: 'quiet', textContent: 'Nothing yet. Choose a paint.' }))
+  const tins = lines().reduce((sum, { quantity }) => sum + quantity, 0)
+  Object.assign(at('to-basket'), { hidden: !tins, textContent: `Basket: ${tins} ${tins === 1 ? 'tin' : 'tins'}` })
   at('order').disabled = !basket.size || !customer()
   at('quote').textContent = ''
   if (basket.size && customer()) quote().catch(failed)
@@ -165,6 +168,7 @@ live.addEventListener('stock', event => {
 })
 
 look().catch(failed)
+changed()
 if (customer()) {
   welcome()
   mine().catch(failed)
