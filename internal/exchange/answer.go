@@ -3,6 +3,8 @@ package exchange
 import (
 	"io"
 	"net/http"
+
+	"github.com/valyala/fasthttp"
 )
 
 // Standard is an exchange of the doors for HTTP/2 and HTTP/3, for handlers that pass it on whole.
@@ -29,6 +31,7 @@ type Outcome struct {
 func (r *Request) OnDone(f func(Outcome)) { r.done = append(r.done, f) }
 
 // Answer gives a body that is read while it is written; size is -1 if it is not known. If it is an io.Closer it is closed, once, in any case.
+// If it is a fasthttp.BodyWriterTo it may be asked to write itself.
 func (r *Request) Answer(body io.Reader, size int64) {
 	a := &answer{from: body}
 	r.answer = a
@@ -62,6 +65,22 @@ func (a *answer) Read(p []byte) (int, error) {
 	n, err := a.from.Read(p)
 	a.outcome.Bytes += int64(n)
 	if err != nil && err != io.EOF {
+		a.outcome.Err = err
+	}
+	return n, err
+}
+
+// SupportsBodyWriteTo implements fasthttp.BodyWriterTo: a body that says the same of itself is asked to write, which spares a copy.
+func (a *answer) SupportsBodyWriteTo() bool {
+	from, ok := a.from.(fasthttp.BodyWriterTo)
+	return ok && from.SupportsBodyWriteTo()
+}
+
+// WriteTo implements io.WriterTo.
+func (a *answer) WriteTo(w io.Writer) (int64, error) {
+	n, err := a.from.(io.WriterTo).WriteTo(w)
+	a.outcome.Bytes += n
+	if err != nil {
 		a.outcome.Err = err
 	}
 	return n, err

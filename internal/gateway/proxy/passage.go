@@ -33,6 +33,7 @@ type passage struct {
 	began  time.Time
 	failed bool // the answer broke off
 	grace  grace
+	to     io.Writer                // the answer, while it is written
 	conn   net.Conn                 // of the client
 	more   func(name, value []byte) // x.trailer, made once
 	gone   func() bool              // likewise: the client is
@@ -49,7 +50,7 @@ func (x *passage) release() {
 	if cap(x.buffer) > wholeBody || cap(x.head.bytes) > 32<<10 {
 		return
 	}
-	x.proxy, x.way, x.resp, x.target, x.conn = nil, nil, nil, nil, nil
+	x.proxy, x.way, x.resp, x.target, x.conn, x.to = nil, nil, nil, nil, nil, nil
 	x.call, x.body, x.grace, x.failed = upstream.Call{}, source{}, grace{}, false
 	clear(x.pick.Tried)
 	x.pick.Hash, x.pick.Tried = 0, x.pick.Tried[:0]
@@ -189,6 +190,27 @@ func (x *passage) Read(p []byte) (int, error) {
 	x.grace.renew()
 	x.failed = x.failed || err != nil && err != io.EOF && !errors.Is(err, upstream.ErrGone)
 	return n, err
+}
+
+// SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
+func (x *passage) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo implements io.WriterTo for the answer: what has come is written from where it was read to.
+func (x *passage) WriteTo(w io.Writer) (int64, error) {
+	x.to = w
+	n, err := x.call.Stream.WriteTo((*granting)(x))
+	var broken *upstream.Error
+	x.failed = errors.As(err, &broken) && broken.Err != upstream.ErrGone
+	return n, err
+}
+
+// granting is where the answer of a passage is written to. It gives the client time for each piece.
+type granting passage
+
+// Write implements io.Writer.
+func (g *granting) Write(p []byte) (int, error) {
+	g.grace.renew()
+	return g.to.Write(p)
 }
 
 // Close implements io.Closer: the answer was given, or is given up.
