@@ -64,6 +64,13 @@ test('requests that do not fit the OpenAPI document of the service never reach i
   problem(await shop.count('saffron', 'many'), 422, 'HR4092')
 })
 
+test('all routes are in one document, with a page', async () => {
+  const { data } = await shop.ask('/openapi.json')
+  assert.equal(data.openapi, '3.1.1')
+  for (const [path, method] of [['/quotes', 'post'], ['/orders/{id}', 'get'], ['/dashboard/{customer}', 'get'], ['/catalogue/stock/{id}', 'put']]) assert.ok(data.paths[path][method], path)
+  assert.match((await shop.ask('/openapi')).head('content-type'), /^text\/html/)
+})
+
 test('nobody orders without a token, nor with one that is not right', async () => {
   const none = await shop.ask('/orders')
   problem(none, 401, 'HR4040')
