@@ -51,7 +51,7 @@ func (s *Server) Open(d Door) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, d.Listener)
 	s.mu.Unlock()
-	var l net.Listener = &bounded{d.Listener, s, d.TLS != nil}
+	var l net.Listener = &bounded{d.Listener, s, d.TLS != nil, d.TLS == nil && d.Greet == nil}
 	if d.Greet != nil {
 		l = newGreeter(l, s, d.Greet)
 	}
@@ -124,6 +124,7 @@ type bounded struct {
 	net.Listener
 	server *Server
 	secure bool
+	plain  bool // nothing stands between the socket and HTTP
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
@@ -134,6 +135,9 @@ func (b *bounded) Accept() (net.Conn, error) {
 		}
 		refusal := b.server.Enter()
 		if refusal == nil {
+			if tcp, ok := c.(*net.TCPConn); ok && b.plain {
+				return &guest{TCPConn: tcp, server: b.server}, nil
+			}
 			return c, nil
 		}
 		if !b.secure {

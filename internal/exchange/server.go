@@ -51,6 +51,7 @@ type Server struct {
 	server  *fasthttp.Server
 	open    atomic.Int64
 	serving sync.WaitGroup // of the doors
+	rest    rest           // of idle connections
 	stopped atomic.Bool
 	running context.Context // of answers that stream; ends with Stop
 	end     context.CancelFunc
@@ -110,7 +111,10 @@ func (s *Server) Addr() net.Addr {
 }
 
 // Drain takes no more connections and lets requests finish, with their streams, until ctx ends. Stop is still needed.
-func (s *Server) Drain(ctx context.Context) error { return s.server.ShutdownWithContext(ctx) }
+func (s *Server) Drain(ctx context.Context) error {
+	s.rest.stop(ctx)
+	return s.server.ShutdownWithContext(ctx)
+}
 
 // Stop takes no more connections, ends the answers that stream, lets the others finish, and cuts what is left when ctx ends. Only the
 // first call does.
@@ -120,6 +124,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.serving.Wait()
 		return nil
 	}
+	s.rest.stop(ctx)
 	err := s.server.ShutdownWithContext(ctx)
 	s.mu.Lock()
 	for _, l := range s.listeners {
@@ -202,7 +207,7 @@ func (s *Server) exchange(r *Request, admitted bool) {
 // admit asks whether the request may pass. One that is not sound ends its connection: nobody knows where the next one would begin.
 func (s *Server) admit(r *Request) error {
 	if r.Standard == nil {
-		if err := strict(&r.Request.Header); err != nil {
+		if err := strict(&r.Request); err != nil {
 			r.SetConnectionClose()
 			return err
 		}
@@ -257,20 +262,30 @@ func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
 }
 
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
+	g, _ := c.(*guest)
 	switch state {
 	case fasthttp.StateNew:
-		s.mu.Lock()
-		s.conns[c] = struct{}{}
-		s.mu.Unlock()
+		s.keep(c)
+	case fasthttp.StateIdle, fasthttp.StateActive:
+		if g != nil {
+			g.idle = state == fasthttp.StateIdle
+		}
 	case fasthttp.StateHijacked, fasthttp.StateClosed: // one that was taken over counts where it is now
 		s.mu.Lock()
 		_, there := s.conns[c]
 		delete(s.conns, c)
 		s.mu.Unlock()
-		if there {
+		if there && (g == nil || !g.rests.Load()) {
 			s.Leave()
 		}
 	}
+}
+
+// keep notes a connection, so that Stop can cut it.
+func (s *Server) keep(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
 }
 
 // printer hands fasthttp's log on.

@@ -53,7 +53,7 @@ func (c *Conn) kill(err error) {
 		c.extra().err = err
 		c.warn()
 	}
-	tell := c.state < draining && c.flags&abort == 0
+	tell := c.state < draining && c.flags&(abort|left) == 0
 	c.state = dead
 	c.engine.wheel.clear(c)
 	if c.fd < 0 {

@@ -31,6 +31,7 @@ const (
 	released                     // the socket is closed
 	refused                      // Write has said ErrBlocked
 	alarm                        // a Handler that may wait for Writable is to be told of the close
+	left                         // the socket lives on with somebody else
 )
 
 // Conn is a parked connection. Its methods may be called from any goroutine and never block.

@@ -118,6 +118,25 @@ func (p *poller) want(c *Conn, out bool) error {
 	return err
 }
 
+// release watches a socket no more and duplicates it for Go's own netpoller.
+func (p *poller) release(fd int) (net.Conn, error) {
+	twin, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(twin), "connection")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		_ = conn.Close()
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return conn, nil
+}
+
 // takeOver duplicates the socket of a plain connection.
 func takeOver(c net.Conn) (int, error) {
 	socket, ok := c.(syscall.Conn) // that of TLS is none

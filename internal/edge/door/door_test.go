@@ -371,9 +371,9 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Nothing stands between a plain connection and its socket, with h2c neither.
+// Between a plain connection and its socket stands what lets it rest, and with h2c nothing.
 func TestPlainIsPlain(t *testing.T) {
-	for _, h2c := range []bool{false, true} {
+	for h2c, want := range map[bool]string{false: "*exchange.guest", true: "*net.TCPConn"} {
 		r := newRig(t, func(c *config.Config, r *rig) {
 			c.Server.H2C = h2c
 			r.other = func(q *exchange.Request) error {
@@ -381,7 +381,7 @@ func TestPlainIsPlain(t *testing.T) {
 				return nil
 			}
 		})
-		if _, body := r.get("plain", "/conn"); body != "*net.TCPConn" {
+		if _, body := r.get("plain", "/conn"); body != want {
 			t.Errorf("h2c %v: %s", h2c, body)
 		}
 	}

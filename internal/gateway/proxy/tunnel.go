@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -122,6 +123,11 @@ func early(c net.Conn) (list []byte) {
 func detach(c net.Conn) (conn net.Conn, own bool) {
 	if wrapped, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		c = wrapped.UnsafeConn()
+	}
+	if plain, ok := c.(interface{ NetConn() net.Conn }); ok {
+		if _, secure := c.(*tls.Conn); !secure {
+			c = plain.NetConn()
+		}
 	}
 	socket, ok := c.(*net.TCPConn)
 	if !ok {

@@ -1,0 +1,137 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace/headrace/internal/park"
+)
+
+// restAfter is how long a kept connection may wait for its next request before it rests: then it costs no goroutine and no buffers. Coming
+// back costs about as much as a new connection on loopback, so connections that are in use should not rest.
+const restAfter = 250 * time.Millisecond
+
+// rest is where plain connections are between two requests that are far apart. Its engine is made when the first one comes.
+type rest struct {
+	start  sync.Once
+	engine *park.Engine // nil if the system has none
+}
+
+func (r *rest) open(log *slog.Logger) *park.Engine {
+	r.start.Do(func() {
+		if runtime.GOOS != "linux" { // elsewhere it would be a goroutine each, as it is without
+			return
+		}
+		engine, err := park.New(park.Options{ReadBuffer: headSize, Log: log})
+		if err != nil {
+			log.Warn("idle connections are kept by goroutines", "error", err)
+			return
+		}
+		r.engine = engine
+	})
+	return r.engine
+}
+
+// stop closes what rests, and lets nothing more rest.
+func (r *rest) stop(ctx context.Context) {
+	r.start.Do(func() {})
+	if r.engine != nil {
+		_ = r.engine.Stop(ctx)
+	}
+}
+
+// guest is a plain connection of a door, which rests while it is idle.
+type guest struct {
+	*net.TCPConn
+	server *Server
+	early  []byte // was read while it rested
+	idle   bool   // the next request is waited for
+	rests  atomic.Bool
+}
+
+// NetConn is the connection itself.
+func (g *guest) NetConn() net.Conn { return g.TCPConn }
+
+// SetReadDeadline ends the wait for the next request early.
+func (g *guest) SetReadDeadline(t time.Time) error {
+	if g.idle && !t.IsZero() && g.server.options.IdleTimeout > restAfter {
+		t = t.Add(restAfter - g.server.options.IdleTimeout)
+	}
+	return g.TCPConn.SetReadDeadline(t)
+}
+
+// Read is the end of the connection, for the server, when it goes to rest.
+func (g *guest) Read(b []byte) (int, error) {
+	if len(g.early) > 0 {
+		n := copy(b, g.early)
+		if g.early = g.early[n:]; len(g.early) == 0 {
+			g.early = nil
+		}
+		return n, nil
+	}
+	n, err := g.TCPConn.Read(b)
+	if n == 0 && g.idle && errors.Is(err, os.ErrDeadlineExceeded) && g.server.options.IdleTimeout > restAfter {
+		g.rests.Store(true)
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// Close closes the connection, or lets it rest.
+func (g *guest) Close() error {
+	if g.rests.Load() {
+		if engine := g.server.rest.open(g.server.options.Log); engine != nil {
+			conn, err := engine.Park(g.TCPConn, nil, &sleeper{server: g.server})
+			if err == nil {
+				conn.Wake(g.server.options.IdleTimeout - restAfter)
+				return nil
+			}
+		}
+		g.rests.Store(false)
+	}
+	return g.TCPConn.Close()
+}
+
+// sleeper is the owner of a connection that rests. It is a park.Handler.
+type sleeper struct{ server *Server }
+
+// Read wakes the connection with what came.
+func (s *sleeper) Read(c *park.Conn, b []byte) int {
+	conn, err := c.Leave()
+	if err != nil {
+		c.Close(err)
+		return len(b)
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok { // no door has others
+		_ = conn.Close()
+		s.server.Leave()
+		return len(b)
+	}
+	g := &guest{TCPConn: tcp, server: s.server, early: bytes.Clone(b)}
+	s.server.keep(g)
+	s.server.serving.Go(func() { _ = s.server.server.ServeConn(g) })
+	return len(b)
+}
+
+// Writable implements park.Handler.
+func (*sleeper) Writable(*park.Conn) {}
+
+// Tick is the end of IdleTimeout.
+func (*sleeper) Tick(c *park.Conn) { c.Close(nil) }
+
+// Closed counts the connection no more, unless it woke.
+func (s *sleeper) Closed(_ *park.Conn, err error) {
+	if !errors.Is(err, park.ErrLeft) {
+		s.server.Leave()
+	}
+}
