@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +133,12 @@ func (t *standard) read() error {
 				return problem.New("HR4030", "host and authority differ")
 			}
 			continue
-		case "Content-Length", "Expect":
+		case "Content-Length":
+			if n, err := strconv.ParseInt(values[0], 10, 64); err != nil || len(values) != 1 || values[0][0] == '+' || n != req.ContentLength {
+				return problem.New("HR4030", "the length is not that of the body")
+			}
+			continue
+		case "Expect":
 			continue
 		}
 		for _, value := range values {

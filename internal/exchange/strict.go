@@ -11,7 +11,8 @@ import (
 // strict refuses what a service behind, or a proxy before, could understand otherwise, of what fasthttp takes: HR1011, HR4002 or HR4003 with 400, and
 // HR4011 for methods that are not served. It also brings the target into the form that begins with a slash, and Host into one without a dot
 // at its end. The rest, such as Content-Length that comes twice or is no number, fasthttp has refused before.
-func strict(h *fasthttp.RequestHeader) error {
+func strict(r *fasthttp.Request) error {
+	h := &r.Header
 	if !h.IsHTTP11() && string(h.Protocol()) != "HTTP/1.0" {
 		return problem.New("HR1011", "%s is not spoken here", h.Protocol())
 	}
@@ -25,6 +26,11 @@ func strict(h *fasthttp.RequestHeader) error {
 		return err
 	}
 	host := h.Host()
+	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
+		if err := absolute(r, uri, host); err != nil {
+			return err
+		}
+	}
 	if len(host) > 0 || h.IsHTTP11() { // HTTP/1.0 knows none
 		name, ok := authority(host)
 		if !ok {
@@ -32,10 +38,8 @@ func strict(h *fasthttp.RequestHeader) error {
 		}
 		if name != nil {
 			h.SetHostBytes(name)
+			r.SetRequestURIBytes(h.RequestURI()) // which was parsed with the host
 		}
-	}
-	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
-		return absolute(h, uri, host)
 	}
 	return nil
 }
@@ -121,7 +125,7 @@ func authority(host []byte) (name []byte, ok bool) {
 }
 
 // absolute makes a target such as proxies are asked for one that begins with a slash. Its host must be that of the request.
-func absolute(h *fasthttp.RequestHeader, uri, host []byte) error {
+func absolute(r *fasthttp.Request, uri, host []byte) error {
 	if string(uri) == "*" { // fasthttp takes it for OPTIONS alone
 		return nil
 	}
@@ -140,7 +144,7 @@ func absolute(h *fasthttp.RequestHeader, uri, host []byte) error {
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
-	h.SetRequestURIBytes(path)
+	r.SetRequestURIBytes(path)
 	return nil
 }
 

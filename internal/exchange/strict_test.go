@@ -11,10 +11,12 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-func head(t testing.TB, text string) (*fasthttp.RequestHeader, error) {
+func head(t testing.TB, text string) (*fasthttp.Request, error) {
 	t.Helper()
-	h := &fasthttp.RequestHeader{}
-	return h, h.Read(bufio.NewReaderSize(strings.NewReader(text), headSize))
+	r := &fasthttp.Request{}
+	err := r.Header.Read(bufio.NewReaderSize(strings.NewReader(text), headSize))
+	_ = r.URI() // as the server does
+	return r, err
 }
 
 func TestStrict(t *testing.T) {
@@ -28,6 +30,7 @@ func TestStrict(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: x:\r\n\r\n":                                                    "/ x:",
 		"GET http://x/a?b HTTP/1.1\r\nHost: X\r\n\r\n":                                          "/a?b X",
 		"GET http://x?b HTTP/1.1\r\nHost: x\r\n\r\n":                                            "/?b x",
+		"GET http://x.:80/a HTTP/1.1\r\nHost: x.:80\r\n\r\n":                                    "/a x:80",
 		"GET HTTPS://x HTTP/1.1\r\nHost: x\r\n\r\n":                                             "/ x",
 		"POST / HTTP/1.1\r\nHost: x\r\nTRANSFER-ENCODING:\t Chunked \r\n\r\n":                   "/ x",
 		"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n":                                             "HR4002",
@@ -67,7 +70,10 @@ func TestStrict(t *testing.T) {
 		if err := strict(h); err != nil {
 			got = problem.From(err).Code
 		} else {
-			got = string(h.RequestURI()) + " " + string(h.Host())
+			got = string(h.Header.RequestURI()) + " " + string(h.Header.Host())
+			if !strings.EqualFold(string(h.Host()), string(h.Header.Host())) {
+				t.Errorf("%q: the host for routes is %s", text, h.Host())
+			}
 		}
 		if got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
@@ -80,10 +86,11 @@ func FuzzStrict(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"))
 	f.Add([]byte("GET http://x./ HTTP/1.1\r\nHost: x.\r\nA: b\n c\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		h := &fasthttp.RequestHeader{}
-		if h.Read(bufio.NewReaderSize(bytes.NewReader(text), headSize)) != nil || strict(h) != nil {
+		r := &fasthttp.Request{}
+		if r.Header.Read(bufio.NewReaderSize(bytes.NewReader(text), headSize)) != nil || strict(r) != nil {
 			return
 		}
+		h := &r.Header
 		raw := h.RawHeaders()
 		if bytes.Count(raw, []byte("\n")) != bytes.Count(raw, []byte("\r\n")) || bytes.Contains(raw, []byte("\n ")) || bytes.Contains(raw, []byte("\n\t")) {
 			t.Fatalf("%q", raw)

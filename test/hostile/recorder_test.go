@@ -81,6 +81,9 @@ func (r *recorder) note(s seen) {
 		return
 	}
 	r.seen[mark] = append(r.seen[mark], s)
+	if target := s.target(); !strings.HasPrefix(target, "/") {
+		r.astray = append(r.astray, mark+": "+s.head)
+	}
 }
 
 func (r *recorder) broken(mark string, what string) {
@@ -109,7 +112,7 @@ func (r *recorder) strays() (list []string) {
 }
 
 var (
-	lineRule  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+ (/[^\\x00-\\x20\\x7f]*|\\*) HTTP/1\\.[01]$")
+	lineRule  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\\x00-\\x20\\x7f]+ HTTP/1\\.[01]$")
 	fieldRule = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\\x00-\\x08\\x0a-\\x1f\\x7f]*$")
 	sizeRule  = regexp.MustCompile(`^[0-9A-Fa-f]{1,8}$`)
 )
@@ -160,11 +163,11 @@ func framing(head string) (length int, err error) {
 		seen[name]++
 		switch name {
 		case "content-length":
-			if length, err = strconv.Atoi(value); err != nil || length < 0 || value[0] == '+' {
+			if length, err = strconv.Atoi(value); err != nil || length < 0 || length > 1<<30 || value[0] == '+' {
 				return 0, fmt.Errorf("bad length %q", value)
 			}
 		case "transfer-encoding":
-			if value != "chunked" {
+			if !strings.EqualFold(value, "chunked") {
 				return 0, fmt.Errorf("bad coding %q", value)
 			}
 			length = -1
@@ -244,7 +247,11 @@ func (r *recorder) answer(c net.Conn, in *bufio.Reader, s seen) bool {
 			}
 		}
 	case strings.HasPrefix(path, "/cached"):
-		body := fmt.Sprintf("host %s for %s by %s scheme %s url %s lang %s", s.header("X-Forwarded-Host"), s.header("X-Host"), s.header("X-Evil"), s.header("X-Forwarded-Scheme"), s.header("X-Original-Url"), s.header("Forwarded"))
+		body := fmt.Sprintf("answer of %s ", s.target())
+		for _, name := range []string{"Host", "X-Forwarded-Host", "X-Forwarded-Scheme", "X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL", "Forwarded"} {
+			body += s.header(name) + " "
+		}
+		body += s.body
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: %d\r\n\r\n", len(body))
 		if !head {
 			_, _ = io.WriteString(c, body)

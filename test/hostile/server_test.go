@@ -52,7 +52,7 @@ server:
 pools: {default: {min: 1, max: 1}}
 live: {token: {secret: "a secret of these tests only", audience: hostile}}
 upstreams:
-  up: {targets: ["http://UPSTREAM"], max_head: 64KiB}
+  up: {targets: ["http://UPSTREAM"], max_head: 64KiB, timeout: {idle: 2s}}
 routes:
   - {match: /*, proxy: up}
   - {match: /admin/*, proxy: up, auth: {key: {}}}

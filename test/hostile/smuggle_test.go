@@ -23,7 +23,7 @@ type outcome struct {
 // whole are the requests that arrived with their bodies.
 func (o *outcome) whole() (n int) {
 	for _, s := range o.seen {
-		if s.whole {
+		if s.whole && !strings.HasPrefix(s.head, "TUNNEL") {
 			n++
 		}
 	}
@@ -53,15 +53,25 @@ func (o *outcome) String() string {
 
 var statusRule = regexp.MustCompile(`HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n`)
 
+// option of throw: closing ends the own half of the connection after the bytes.
+type option int
+
+const closing option = 1
+
 // throw sends bytes to an address and reads until the server ends the connection, which it does when idle at the latest.
-func throw(address, raw string) (*outcome, error) {
+func throw(address, raw string, options ...option) (*outcome, error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
-	go func() { _, _ = io.WriteString(c, raw) }() // a refusal may come first
+	go func() { // a refusal may come first
+		_, _ = io.WriteString(c, raw)
+		if len(options) > 0 {
+			_ = c.(*net.TCPConn).CloseWrite()
+		}
+	}()
 	began := time.Now()
 	b, err := io.ReadAll(c)
 	if t, ok := err.(net.Error); ok && t.Timeout() {
