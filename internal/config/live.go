@@ -10,6 +10,9 @@ type Live struct {
 	Anonymous bool `yaml:"anonymous"`
 	// Hosts whose pages may connect, as in app.example.com, *.example.com or *; empty is the host of the request alone. A request without the header Origin passes.
 	Origins []string `yaml:"origins"`
+	// Entries of policies around the handshakes and requests of clients, the first one wins. Their auth is optional here: whom it knows is the
+	// user of a connection that shows no token. Their openapi and cache are not looked at. Empty is the entry defaults without its auth.
+	Policies []string `yaml:"policies"`
 	// How the tokens of connections are verified; without keys no token is taken.
 	Token Token `yaml:"token"`
 	// How the tokens of subscriptions are verified; empty is as token.
@@ -30,6 +33,9 @@ type Live struct {
 	MaxQueue Size `yaml:"max_queue" min:"4KiB"`
 	// Commands of one connection in a second, and the burst it may send at once; 0 is no limit.
 	CommandsPerSecond int `yaml:"commands_per_second" min:"0"`
+	// Rates of publish and rpc commands of all connections, by address, subject, key or all; they have no methods. One with the name of a limit of
+	// routes counts together with it.
+	Limits []Limit `yaml:"limits"`
 	// Connections at a time; 0 is no limit but server.max_connections and that of the operating system.
 	MaxConnections int `yaml:"max_connections" min:"0"`
 	// Connections at a time of one user; 0 is no limit. Anonymous connections are not counted.

@@ -243,3 +243,15 @@ func (c *Config) validateFunctionAuth(at string, a *Auth) error {
 	}
 	return nil
 }
+
+// ambient tells whether a browser may tell who asks without the page that asks knowing it: by a cookie, a password or a certificate.
+func (a *Auth) ambient() bool {
+	if a == nil {
+		return false
+	}
+	told := func(name string) bool {
+		return strings.EqualFold(name, "Cookie") || strings.EqualFold(name, "Authorization")
+	}
+	return a.OIDC != nil || a.Basic != nil || a.MTLS != nil || a.JWT != nil && a.JWT.Cookie != "" ||
+		a.Forward != nil && slices.ContainsFunc(a.Forward.Send, told) || a.Function != nil && slices.ContainsFunc(a.Function.Headers, told)
+}

@@ -89,5 +89,8 @@ func (c *Config) unlike(l *Limit) string {
 			return place
 		}
 	}
+	if c.Live != nil {
+		return find("live", c.Live.Limits)
+	}
 	return ""
 }

@@ -29,10 +29,20 @@ func (c *Config) validateLive() error {
 	if err := c.validateLivePath(); err != nil {
 		return err
 	}
+	if err := c.validateNamed("live.policies", l.Policies); err != nil {
+		return err
+	}
+	if err := c.validateLiveLimits(); err != nil {
+		return err
+	}
 	for i, origin := range l.Origins {
 		if !originPattern.MatchString(origin) {
 			return c.invalid(fmt.Sprintf("live.origins[%d]", i), "%q is not a host", origin).
 				Hinting("write a host without https://, as in app.example.com, localhost:5173, *.example.com or *")
+		}
+		if origin == "*" && len(l.Policies) > 0 && c.PolicyNamed(l.Policies...).Auth.ambient() {
+			return c.invalid(fmt.Sprintf("live.origins[%d]", i), "browsers tell who asks by themselves, and so any page could connect as its visitor").
+				Hinting("name the hosts, or leave oidc, basic, mtls, forward, and cookies out of the auth of live.policies")
 		}
 	}
 	for i, name := range l.RPC {
@@ -65,6 +75,22 @@ func (c *Config) validateLive() error {
 		}
 	}
 	return nil
+}
+
+// validateLiveLimits checks the rates of commands, which have a subject, a key and an address, and nothing else of a request.
+func (c *Config) validateLiveLimits() error {
+	for i, l := range c.Live.Limits {
+		at := fmt.Sprintf("live.limits[%d]", i)
+		for part := range strings.SplitSeq(l.By, "+") {
+			if !slices.Contains([]string{"address", "subject", "key", "all"}, part) {
+				return c.invalid(at+".by", "%q is nothing to count commands by", part).Hinting("write address, subject, key or all, or several joined by +")
+			}
+		}
+		if len(l.Methods) > 0 {
+			return c.invalid(at+".methods", "commands have no methods").Hinting("remove methods")
+		}
+	}
+	return c.validateLimits("live", c.Live.Limits)
 }
 
 func (c *Config) validateLivePath() error {

@@ -16,6 +16,21 @@ var (
 	headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 )
 
+// validateNamed checks that there are policies of these names.
+func (c *Config) validateNamed(at string, names []string) error {
+	for _, name := range names {
+		if c.Policies[name] != nil {
+			continue
+		}
+		e := c.invalid(at, "there is no policy %q", name)
+		if near := Nearest(name, slices.Sorted(maps.Keys(c.Policies))); near != "" {
+			return e.Hinting("write %s", near)
+		}
+		return e.Hinting("add it below policies, or remove it here")
+	}
+	return nil
+}
+
 func (c *Config) validateRoutes() error {
 	taken := map[string]int{}
 	for i := range c.Routes {
@@ -29,14 +44,8 @@ func (c *Config) validateRoutes() error {
 		if err := c.validateConditions(at, r); err != nil {
 			return err
 		}
-		for _, name := range r.Policies {
-			if c.Policies[name] == nil {
-				e := c.invalid(at+".policies", "there is no policy %q", name)
-				if near := Nearest(name, slices.Sorted(maps.Keys(c.Policies))); near != "" {
-					return e.Hinting("write %s", near)
-				}
-				return e.Hinting("add it below policies, or remove it here")
-			}
+		if err := c.validateNamed(at+".policies", r.Policies); err != nil {
+			return err
 		}
 		if err := c.validatePolicy(at, &r.Policy); err != nil {
 			return err

@@ -59,6 +59,28 @@ func (list by) appendKey(b []byte, r *exchange.Request, route string) []byte {
 	return b
 }
 
+// appendCommand is appendKey for a command of a live connection, which has these three alone. The keys are the same.
+func (list by) appendCommand(b []byte, subject, key string, client netip.Addr) []byte {
+	for i, p := range list {
+		if i > 0 {
+			b = append(b, 0)
+		}
+		before := len(b)
+		switch p.kind {
+		case "subject":
+			b = append(b, subject...)
+		case "key":
+			b = append(b, key...)
+		case "address":
+			b = AppendAddress(b, client)
+		}
+		if len(b) == before {
+			b = AppendAddress(append(b, 1), client)
+		}
+	}
+	return b
+}
+
 // AppendAddress appends the key of an address, which is that of its /64 for IPv6.
 func AppendAddress(b []byte, a netip.Addr) []byte {
 	a = a.Unmap()
