@@ -3,7 +3,7 @@ package upstream
 import "sync"
 
 // bufferSize is that of all buffers. A head that is larger gets a buffer of its own, which is not kept.
-const bufferSize = 32 << 10
+const bufferSize = 64 << 10
 
 // buffer is memory for a piece of traffic and for what a head in it says. A connection has one only while there are bytes to hold.
 type buffer struct {
