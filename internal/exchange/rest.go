@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,10 +21,20 @@ import (
 // back costs about as much as a new connection on loopback, so connections that are in use should not rest.
 const restAfter = 250 * time.Millisecond
 
+// A crowd of connections that goes to rest leaves buffers and stacks behind, which the runtime would keep until the next collection, and that
+// may be minutes away when little is done.
+const (
+	crowd     = 1000        // connections
+	trimAfter = time.Second // without another one
+)
+
 // rest is where plain connections are between two requests that are far apart. Its engine is made when the first one comes.
 type rest struct {
 	start  sync.Once
 	engine *park.Engine // nil if the system has none
+
+	gone atomic.Int64 // connections that went to rest since memory was given back
+	trim *time.Timer
 }
 
 func (r *rest) open(log *slog.Logger) *park.Engine {
@@ -36,15 +47,32 @@ func (r *rest) open(log *slog.Logger) *park.Engine {
 			log.Warn("idle connections are kept by goroutines", "error", err)
 			return
 		}
+		r.trim = time.AfterFunc(time.Hour, r.giveBack)
+		r.trim.Stop()
 		r.engine = engine
 	})
 	return r.engine
+}
+
+// went counts a connection that went to rest.
+func (r *rest) went() {
+	if r.gone.Add(1) >= crowd {
+		r.trim.Reset(trimAfter)
+	}
+}
+
+// giveBack lets the system have the memory again. What pools hold takes two collections.
+func (r *rest) giveBack() {
+	r.gone.Store(0)
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // stop closes what rests, and lets nothing more rest.
 func (r *rest) stop(ctx context.Context) {
 	r.start.Do(func() {})
 	if r.engine != nil {
+		r.trim.Stop()
 		_ = r.engine.Stop(ctx)
 	}
 }
@@ -93,6 +121,7 @@ func (g *guest) Close() error {
 			conn, err := engine.Park(g.TCPConn, nil, &sleeper{server: g.server})
 			if err == nil {
 				conn.Wake(g.server.options.IdleTimeout - restAfter)
+				g.server.rest.went()
 				return nil
 			}
 		}
