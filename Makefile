@@ -57,7 +57,7 @@ examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node
 	cd examples/fleet && $(PYTHON) prepare.py
 
 .PHONY: test
-test: test/go test/python test/cross test/demo test/orders test/live test/crash ## Install what the tests need and run all of them
+test: test/go test/python test/cross test/demo test/orders test/live test/hostile test/crash ## Install what the tests need and run all of them
 
 .PHONY: test/go
 test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
@@ -96,6 +96,14 @@ test/orders: $(BIN) $(DEMO_VENV)/.done $(ORDERS) ## The paint shop: every policy
 test/live: $(BIN) ## Live connections: published clients of three languages, restarts and kills, bad input
 	test/live/setup
 	HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 4m ./test/live
+
+.PHONY: test/hostile
+test/hostile: $(BIN) ## Hostile clients: requests that can be read in two ways, paths around policies, slow clients (LONG=1: longer, with slowhttptest)
+	HEADRACE_BIN=$(abspath $(BIN)) go test -count 1 -timeout 15m ./test/hostile -args $(if $(LONG),-long)
+
+.PHONY: test/hostile/differences
+test/hostile/differences: $(BIN) ## Write where nginx and HAProxy differ into test/hostile/DIFFERENCES.md
+	HEADRACE_BIN=$(abspath $(BIN)) go test -count 1 -timeout 5m ./test/hostile -run Rivals -args -differences
 
 .PHONY: test/crash
 test/crash: $(BIN) ## Ten random kills under load; nothing acknowledged may be lost

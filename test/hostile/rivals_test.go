@@ -97,7 +97,8 @@ func (r *rival) start(t *testing.T) (address, version string) {
 		}
 	}
 	out, _ := exec.Command(r.version[0], r.version[1:]...).CombinedOutput()
-	version, _, _ = strings.Cut(string(out), "\n")
+	version, _, _ = strings.Cut(strings.TrimPrefix(string(out), "nginx version: "), "\n")
+	version, _, _ = strings.Cut(version, " 20")
 	return address, version
 }
 
@@ -156,9 +157,9 @@ func TestRivals(t *testing.T) {
 
 const intro = `# Where headrace, nginx and HAProxy differ
 
-Written by ` + "`make test/hostile/differences`" + `: the same bytes, %d cases of corpus_test.go, are thrown at headrace, at %s and at
-%s, each with few settings beyond the address of one upstream that keeps what arrives. %d cases come out otherwise with nginx, %d with
-HAProxy; those are listed, the others come out the same.
+Written by ` + "`make test/hostile/differences`" + `: the same bytes, %d cases of corpus_test.go, are thrown at headrace, at %s and at %s, each with few
+settings beyond the address of one upstream that keeps what arrives. %d cases come out otherwise with nginx, %d with HAProxy; those are listed, the
+others come out the same.
 
 - **refused**: an error, or no answer at all, and nothing whole has reached the upstream;
 - **passed n**: n requests have reached the upstream, each whole and in a form that can be read in one way alone;

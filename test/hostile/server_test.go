@@ -292,7 +292,7 @@ func figure(text []byte, name string) float64 {
 func (s *server) settle(before figures) (now figures) {
 	for deadline := time.Now().Add(patience / 2); ; <-time.After(50 * time.Millisecond) {
 		now = s.figures()
-		if now.open == before.open && now.goroutines <= before.goroutines+20 || time.Now().After(deadline) {
+		if now.open == before.open && now.goroutines <= before.goroutines+spare || time.Now().After(deadline) {
 			return now
 		}
 	}
@@ -333,6 +333,9 @@ func newBystander(address string) *bystander {
 				}
 			}
 			b.mu.Lock()
+			if took := time.Since(began); took > 300*time.Millisecond {
+				fmt.Printf("a bystander waited %v, from %s\n", took, began.Format("15:04:05.000"))
+			}
 			b.took = append(b.took, time.Since(began))
 			if err != nil {
 				b.failed, b.why = b.failed+1, err
