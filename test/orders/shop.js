@@ -104,7 +104,7 @@ export async function run(command, args, options) {
   child.stdout.on('data', data => { out += data })
   child.stderr.on('data', data => { err += data })
   const code = await new Promise(done => child.on('close', done))
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}\n${out}${err}`)
+  if (code !== 0) throw new Error(`${command} ended with ${code}\n${out}${err}`.replace(/(\S{200})\S+/g, '$1…'))
   return out.trim()
 }
 

@@ -93,8 +93,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Refusals that an operation has, beside those that the gateway may give to any request."""
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     said = {400: "Parameters that are wrong", 401: "Nobody said who asks", 403: "It is not allowed", 404: "There is no such product", 409: "Not enough is there",
-            413: "Too large", 415: "No JSON", 422: "It does not fit", 429: "Too many requests", 503: "Nobody is there"}
-    return {status: {"description": said[status], "content": schema} for status in sorted({400, 422, 429, 503, *statuses})}
+            413: "Too large", 415: "No JSON", 422: "It does not fit", 429: "Too many requests", 431: "The address or the headers are too long", 503: "Nobody is there"}
+    return {status: {"description": said[status], "content": schema} for status in sorted({400, 422, 429, 431, 503, *statuses})}
 
 
 app = FastAPI(title="Catalogue", version="1.0.0", root_path_in_servers=False, docs_url=None, redoc_url=None)
@@ -117,7 +117,7 @@ def health() -> dict[str, str]:
 
 
 @app.get("/products", responses=problems())
-def products(response: Response, id: Annotated[str | None, Query(max_length=4000, description="Only these, parted by commas.", examples=["3am-latte,acid"])] = None,
+def products(response: Response, id: Annotated[str | None, Query(max_length=2000, pattern="^[a-z0-9,-]*$", description="Only these, parted by commas.", examples=["3am-latte,acid"])] = None,
              family: Annotated[str | None, Query(pattern=f"^({'|'.join(FAMILIES)})$")] = None, q: Annotated[str | None, Query(max_length=40, description="Part of the name.")] = None,
              offset: Annotated[int, Query(ge=0, le=100_000)] = 0, limit: Annotated[int, Query(ge=1, le=100)] = 24) -> Products:
     """Looks for products."""
