@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/live"
 )
@@ -17,6 +18,7 @@ func (a *App) openLive(ctx context.Context) (err error) {
 	a.live, err = live.Open(ctx, live.Deps{
 		Config: a.config.Live, Engine: a.engine, Authority: &authority{planes: planes, log: a.log},
 		Sources: []live.Source{&jobChannels{jobs: a.jobs, follows: a.edge.Follows}}, Health: a.health, Log: a.log,
+		Limits: func(list []config.Limit) (live.Limiter, error) { return a.gateway.Limits.Commands(list) },
 	})
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ type Deps struct {
 // Live answers the requests of live connections: those below the prefix that it has now.
 type Live interface {
 	Prefix() string
+	Policies() []string // names of those around its requests
 	Serve(*exchange.Request) error
 }
 

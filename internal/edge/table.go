@@ -53,8 +53,25 @@ func (b *builder) own() {
 	}
 	b.addFollow(add)
 	if b.live != nil {
-		add("GET,POST,OPTIONS", b.live.Prefix()+"/*", "live", b.live.Serve)
+		b.put(&config.Route{Name: "live", Match: b.live.Prefix() + "/*", Methods: []string{"GET", "POST", "OPTIONS"}},
+			&route{place: "headrace", action: "own", target: "live"}, b.aroundLive(), exchange.Policy{}, b.live.Serve)
 	}
+}
+
+// aroundLive is the policy of live connections. Who shows nothing goes on, since the plane has tokens of its own.
+func (b *builder) aroundLive() *config.Policy {
+	names := b.live.Policies()
+	policy := b.config.PolicyNamed(names...)
+	policy.OpenAPI, policy.Cache = nil, nil
+	switch {
+	case len(names) == 0:
+		policy.Auth = nil
+	case policy.Auth != nil:
+		auth := *policy.Auth
+		auth.Optional = true
+		policy.Auth = &auth
+	}
+	return &policy
 }
 
 // add adds a route of headrace itself. It knows its clients by tokens of its own, or shows the same to all.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/centrifugal/protocol"
@@ -74,7 +75,7 @@ func (s *Session) dispatch(t *turn, c *protocol.Command) error {
 		return DisconnectBadRequest
 	}
 	s.live.metrics.commands[v].Add(1)
-	if !s.allowed() {
+	if !s.allowed() || (v == verbPublish || v == verbRPC) && !s.counted() {
 		return ErrTooManyRequests
 	}
 	switch v {
@@ -157,6 +158,27 @@ func (s *Session) allowed() bool {
 	}
 	s.spent++
 	return true
+}
+
+// Limiter counts commands of all connections, together with what else it counts.
+type Limiter interface {
+	// Take is false if one more of this user, with the API key of this id, from this address is too many. It may take a tenth of a second.
+	Take(user, key string, client netip.Addr) bool
+}
+
+// counted counts a command against the limits of all connections.
+func (s *Session) counted() bool {
+	limits := s.live.options.Load().counted
+	if limits == nil {
+		return true
+	}
+	s.mu.Lock()
+	w, client := s.who, s.conn.Remote().Addr()
+	if s.more != nil && s.more.client.IsValid() {
+		client = s.more.client
+	}
+	s.mu.Unlock()
+	return limits.Take(w.user, w.key, client)
 }
 
 // bucket counts the publications of a connection in a namespace.

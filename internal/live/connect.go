@@ -41,6 +41,10 @@ func (s *Session) connect(t *turn, id uint32, r *protocol.ConnectRequest) error 
 	s.state = connecting
 	s.mu.Unlock()
 	w, err := s.verify(r.Token)
+	known := w != nil
+	if met := s.identity(); err == nil && !known && met != nobody {
+		w, known = &welcome{who: met}, met.user != ""
+	}
 	if err == nil && s.live.handles("connect", "") {
 		request := s.connectRequest(w, r)
 		restored := cloneSubs(r.Subs)
@@ -53,10 +57,11 @@ func (s *Session) connect(t *turn, id uint32, r *protocol.ConnectRequest) error 
 		})
 		return s.refuse(err)
 	}
-	if err == nil && w == nil {
-		if w = &(welcome{who: nobody}); !s.live.options.Load().Anonymous {
-			err = DisconnectPermissionDenied
-		}
+	if w == nil {
+		w = &welcome{who: nobody}
+	}
+	if err == nil && !known && !s.live.options.Load().Anonymous {
+		err = DisconnectPermissionDenied
 	}
 	if err == nil {
 		err = s.enter(t, id, w, r.Subs)

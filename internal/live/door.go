@@ -38,11 +38,23 @@ func (l *Live) Serve(r *exchange.Request) error {
 	return serve(r, o)
 }
 
-// welcomes checks the origin of the page that connects. A request without one comes from no browser.
+// welcomes checks the origin of the page that connects. A request without one comes from no browser, from a page of this host, or asks for
+// something whose answer the page cannot read, such as a picture.
 func (o *options) welcomes(r *exchange.Request) bool {
 	origin := string(r.Request.Header.Peek("Origin"))
 	if origin == "" {
-		return true
+		if r.Identity == nil {
+			return true
+		}
+		// It must not be done in the name of a visitor either.
+		switch site := string(r.Request.Header.Peek("Sec-Fetch-Site")); {
+		case site == "same-origin" || site == "none":
+			return true
+		default:
+			if origin = string(r.Request.Header.Peek("Referer")); origin == "" {
+				return site == ""
+			}
+		}
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" && len(o.Origins) == 0 {
@@ -98,10 +110,16 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 		s.extra().headers = headers(r)
 	}
 	if t == transportSSE || t == transportStream {
-		s.more = &more{}
+		s.extra()
 		_, _ = rand.Read(s.more.secret[:]) // never fails
 	}
+	if i := r.Identity; i != nil {
+		s.who = &who{user: i.Subject, claims: i.Claims, key: i.Key}
+	}
 	address, _ := netip.AddrFromSlice(r.RemoteIP())
+	if client := r.Client(); client != address.Unmap() {
+		s.extra().client = client
+	}
 	if !l.registry.add(s, address.Unmap(), o.MaxConnections, o.ConnectionsPerAddress) {
 		l.metrics.handshakesRefused.Add(1)
 		return nil, problem.New("HR3003", "too many connections are open")
@@ -181,6 +199,9 @@ func joinHeader(values [][]byte) []byte {
 	}
 	return all
 }
+
+// Policies are the names of those around the requests that Serve answers.
+func (l *Live) Policies() []string { return l.options.Load().Policies }
 
 // Prefix is the path below which Serve answers.
 func (l *Live) Prefix() string { return strings.TrimSuffix(l.options.Load().Path, "/") }

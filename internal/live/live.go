@@ -28,8 +28,10 @@ type Deps struct {
 	Park      *park.Engine   // nil makes one
 	Authority Authority      // nil: no functions are asked, and no RPC
 	Sources   []Source       // read-only namespaces
-	Health    *observe.Health
-	Log       *slog.Logger
+	// Limits makes what counts commands; nil counts none.
+	Limits func([]config.Limit) (Limiter, error)
+	Health *observe.Health
+	Log    *slog.Logger
 }
 
 // Live is the plane.
@@ -106,6 +108,11 @@ func (l *Live) configure(ctx context.Context, c *config.Live) error {
 	o, err := compile(c, l.Sources, l.Log)
 	if err != nil {
 		return err
+	}
+	if len(c.Limits) > 0 && l.Limits != nil {
+		if o.counted, err = l.Limits(c.Limits); err != nil {
+			return err
+		}
 	}
 	opened := map[string]*history.Log{}
 	for name, n := range o.namespaces {

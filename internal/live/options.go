@@ -24,6 +24,7 @@ type options struct {
 	rpc                map[string]bool
 	limits, deflated   *websocket.Limits
 	handshakes         *rate.Limiter
+	counted            Limiter // of commands; nil without limits
 }
 
 // namespace is the options of a group of channels.

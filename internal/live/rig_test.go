@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -88,7 +89,7 @@ func newRig(t testing.TB, change func(*config.Live), deps func(*Deps)) *rig {
 		t.Fatal(err)
 	}
 	door := exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: wait, IdleTimeout: wait, Log: log,
-		Admit: func(*exchange.Request) error { return nil }, Serve: l.Serve})
+		Admit: introduce, Serve: l.Serve, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err := door.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +100,15 @@ func newRig(t testing.TB, change func(*config.Live), deps func(*Deps)) *rig {
 		_ = door.Stop(ctx)
 	})
 	return &rig{TB: t, Live: l, addr: door.Addr().String(), config: c}
+}
+
+// introduce says who asks, as the policies of a gateway do: the headers X-Claims and X-User tell.
+func introduce(r *exchange.Request) error {
+	user, claims := r.Request.Header.Peek("X-User"), r.Request.Header.Peek("X-Claims")
+	if len(user)+len(claims) > 0 {
+		r.Identity = &identity.Identity{Method: "jwt", Subject: string(user), Claims: append([]byte(nil), claims...)}
+	}
+	return nil
 }
 
 func (r *rig) url(path string) string { return "ws://" + r.addr + "/live" + path }

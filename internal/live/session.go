@@ -1,6 +1,7 @@
 package live
 
 import (
+	"net/netip"
 	"sync"
 
 	"github.com/centrifugal/protocol"
@@ -41,7 +42,7 @@ const (
 type Session struct {
 	live *Live
 	conn *park.Conn
-	who  *who
+	who  *who // until the connect command whom the handshake told of, or nil
 	subs []*fanout.Subscription
 	out  *outbox // nil while the socket takes everything
 	more *more   // nil for most
@@ -79,7 +80,8 @@ type Session struct {
 type who struct {
 	user    string
 	info    []byte // JSON, shown to others
-	claims  []byte // JSON of the token; nil without one
+	claims  []byte // JSON of the token, or of the identity of the handshake; nil without one
+	key     string // id of the API key of the handshake; "" without one
 	expires int64  // Unix seconds; 0 is never
 	refresh bool   // the client brings the next token
 }
@@ -94,6 +96,7 @@ type more struct {
 	buckets  map[string]*bucket // publications by namespace
 	wanted   []string           // channels that a one-way client asked for
 	headers  map[string]string  // of the handshake, until the app has been asked about the connection
+	client   netip.Addr         // of a client behind a proxy
 }
 
 // joining is a subscription that is being asked for.

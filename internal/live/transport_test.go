@@ -26,13 +26,16 @@ type stream struct {
 	in *bufio.Reader
 }
 
-func (r *rig) stream(method, path, body, media string) *stream {
+func (r *rig) stream(method, path, body, media string, headers ...string) *stream {
 	r.Helper()
 	request, _ := http.NewRequestWithContext(r.Context(), method, "http://"+r.addr+"/live"+path, strings.NewReader(body))
 	if media != "" {
 		request.Header.Set("Content-Type", media)
 	}
 	request.Header.Set("Origin", "http://"+r.addr)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		r.Fatal(err)
