@@ -63,6 +63,7 @@ type App struct {
 	control    *control.Server
 	gateway    *gateway.Gateway
 	edge       *edge.Server
+	reload     func(context.Context) (taken, kept []string, err error)
 	sockets    *handover.Sockets
 	successor  *handover.Successor // nil unless this process is being replaced
 }
@@ -85,6 +86,7 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 		}
 	}
 	replaced := replaced()
+	a.reload = reloads.ask
 	if err := a.start(ctx, o); err != nil {
 		return err
 	}

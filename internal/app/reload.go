@@ -35,13 +35,32 @@ type reloads struct {
 	terminal bool
 	signals  chan os.Signal
 	saved    <-chan struct{}
+	asked    chan chan<- reloaded
 	current  *config.Config // in force
 	parts    []part
 }
 
+// reloaded is what became of a configuration that was read again.
+type reloaded struct {
+	taken, kept []string // keys that changed: those in force, and those that take a restart
+	err         error
+}
+
+// ask reads the configuration again and tells what became of it.
+func (r *reloads) ask(ctx context.Context) (taken, kept []string, err error) {
+	told := make(chan reloaded, 1)
+	select {
+	case r.asked <- told:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	done := <-told
+	return done.taken, done.kept, done.err
+}
+
 // listen begins to take signals and to watch the files; run answers them.
 func (a *App) listen(ctx context.Context, o Options) *reloads {
-	r := &reloads{App: a, load: o.Reload, terminal: o.Terminal, current: a.config, signals: make(chan os.Signal, 1)}
+	r := &reloads{App: a, load: o.Reload, terminal: o.Terminal, current: a.config, signals: make(chan os.Signal, 1), asked: make(chan chan<- reloaded)}
 	if o.Dev {
 		r.files = o.Files
 	}
@@ -111,6 +130,9 @@ func (r *reloads) run(ctx context.Context, hangup chan<- struct{}) {
 				return
 			}
 		case <-r.saved:
+		case told := <-r.asked:
+			told <- r.reload()
+			continue
 		}
 		r.reload()
 	}
@@ -167,7 +189,7 @@ func (r *reloads) watch(ctx context.Context) <-chan struct{} {
 }
 
 // reload takes a new configuration, or refuses it as a whole.
-func (r *reloads) reload() {
+func (r *reloads) reload() (done reloaded) {
 	next, err := r.load()
 	if err == nil {
 		err = r.apply(next)
@@ -179,15 +201,14 @@ func (r *reloads) reload() {
 		if len(r.files) > 0 {
 			r.complain(err)
 		}
-		return
+		return reloaded{err: p}
 	}
 	r.health.Clear(configRefused, "")
-	var taken, kept []string
 	for _, key := range config.Changes(r.current, next) {
 		if slices.ContainsFunc(r.parts, func(p part) bool { return p.takes(key) }) {
-			taken = append(taken, key)
+			done.taken = append(done.taken, key)
 		} else {
-			kept = append(kept, key)
+			done.kept = append(done.kept, key)
 		}
 	}
 	merged := *r.current
@@ -195,13 +216,14 @@ func (r *reloads) reload() {
 		p.keep(&merged, next)
 	}
 	r.current = &merged
-	r.log.Info("configuration is read again", "changed", taken)
-	if len(kept) > 0 {
-		r.log.Warn("configuration has changes that take effect with a restart", "keys", kept)
+	r.log.Info("configuration is read again", "changed", done.taken)
+	if len(done.kept) > 0 {
+		r.log.Warn("configuration has changes that take effect with a restart", "keys", done.kept)
 	}
-	if len(r.files) > 0 && len(taken)+len(kept) > 0 {
-		fmt.Fprintf(r.out, "  reloaded  configuration: %s\n", summary(taken, kept))
+	if len(r.files) > 0 && len(done.taken)+len(done.kept) > 0 {
+		fmt.Fprintf(r.out, "  reloaded  configuration: %s\n", summary(done.taken, done.kept))
 	}
+	return done
 }
 
 func summary(taken, kept []string) string {

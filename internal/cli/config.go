@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -63,7 +65,7 @@ func (a *app) configCommand() *cobra.Command {
 		},
 	}
 	show.Flags().BoolVar(&origin, "origin", false, "tell where each value came from")
-	return group("config", "Show and describe the configuration", show,
+	return group("config", "Show, describe and reload the configuration", show, a.configReload(),
 		&cobra.Command{
 			Use: "schema", Short: "Print the JSON Schema of headrace.yaml", Args: needs(),
 			RunE: func(*cobra.Command, []string) error { _, err := a.Stdout.Write(config.Schema()); return err },
@@ -75,4 +77,28 @@ func (a *app) configCommand() *cobra.Command {
 				return err
 			},
 		})
+}
+
+func (a *app) configReload() *cobra.Command {
+	return &cobra.Command{
+		Use: "reload", Short: "Have the server read its configuration again", Args: needs(),
+		Long: "Have the server read its configuration again, as SIGHUP does. No connection is closed. A configuration that is not valid changes nothing.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var told struct{ Changed, Restart []string }
+			show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"config", "reload"}}, &told)
+			if err != nil || !show {
+				return err
+			}
+			for _, key := range told.Changed {
+				fmt.Fprintf(a.Stdout, "%s: in force\n", key)
+			}
+			for _, key := range told.Restart {
+				fmt.Fprintf(a.Stdout, "%s: takes a restart\n", key)
+			}
+			if len(told.Changed)+len(told.Restart) == 0 {
+				fmt.Fprintln(a.Stderr, "no key has changed; files that the configuration names are read again")
+			}
+			return nil
+		},
+	}
 }

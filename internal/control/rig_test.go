@@ -189,6 +189,7 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Keys: r.keys, Cache: r.cache, Live: r.live,
 		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
 		Edge:    public,
+		Reload:  func(context.Context) (taken, kept []string, err error) { return []string{"routes"}, nil, nil },
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,
 	})
 	registry.MustRegister(r.jobs.Metrics, r.control.Traffic)

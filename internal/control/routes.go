@@ -40,6 +40,7 @@ func (s *Server) addRoutes() {
 	add("POST", "/v1/pools/{name}/drain", s.drainPool, nil)
 	add("GET", "/v1/functions", s.functions, nil)
 	add("GET", "/v1/functions/{name}", s.function, nil)
+	add("POST", "/v1/config/reload", s.reload, nil)
 	add("GET", "/v1/routes", s.listRoutes, nil)
 	add("GET", "/v1/routes/test", s.testRoute, nil)
 	add("GET", "/v1/routes/tail", s.tailRoutes, nil)

@@ -17,6 +17,21 @@ const (
 	tailLook    = 500 * time.Millisecond // between two looks whether lines were missed
 )
 
+// reload reads the configuration again; the answer is the keys that changed, or why it is refused.
+func (s *Server) reload(r *exchange.Request) error {
+	if s.Reload == nil {
+		return problem.New("HR7002", "this node does not read its configuration again")
+	}
+	taken, kept, err := s.Reload(r.Running())
+	if err != nil {
+		return err
+	}
+	told := map[string][]string{"changed": {}, "restart": {}}
+	told["changed"] = append(told["changed"], taken...)
+	told["restart"] = append(told["restart"], kept...)
+	return encode(r, told)
+}
+
 // listRoutes tells the routes of the public listener, in the order of declaration.
 func (s *Server) listRoutes(r *exchange.Request) error {
 	list := s.Edge.Routes()

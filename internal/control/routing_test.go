@@ -13,6 +13,7 @@ import (
 func (r *rig) callRoutes(call func(operation, path, body string, want int, headers ...string) answer) bool {
 	t := r.t
 	t.Helper()
+	call("POST /v1/config/reload", "", "", 200)
 	call("GET /v1/routes", "", "", 200)
 	call("GET /v1/routes/test", "/v1/routes/test?method=GET&url=/jobs/1", "", 200)
 	call("GET /v1/routes/test", "/v1/routes/test?method=GET&url=/nowhere", "", 200)

@@ -49,7 +49,9 @@ type Deps struct {
 	Health    *observe.Health
 	Traces    *observe.Traces
 	Log       *slog.Logger
-	Socket    func(network, address string) (net.Listener, error) // makes the listening socket; nil is net.Listen
+	// Reload reads the configuration again; it returns the keys that changed, those in force and those that take a restart. Nil cannot.
+	Reload func(context.Context) (taken, kept []string, err error)
+	Socket func(network, address string) (net.Listener, error) // makes the listening socket; nil is net.Listen
 }
 
 // Server is the admin listener.
