@@ -11,7 +11,6 @@ import (
 	"github.com/headrace/headrace/internal/identity"
 )
 
-
 func request(params ...string) *exchange.Request {
 	ctx := &fasthttp.RequestCtx{}
 	ctx.Request.SetRequestURI("/a/b")
