@@ -84,7 +84,7 @@ func (k *conn) advance(fd uintptr) bool {
 			return true
 		}
 	}
-	n, err := retry(syscall.Write, int(fd), r.pending)
+	n, err := retry(write, fd, r.pending)
 	if n > 0 {
 		k.sent = true
 		r.pending = r.pending[n:]
@@ -107,7 +107,7 @@ func (k *conn) grab(fd uintptr) {
 	if k.buf == nil {
 		k.buf = borrow()
 	}
-	n, err := retry(syscall.Read, int(fd), k.buf.b[k.w:])
+	n, err := retry(read, fd, k.buf.b[k.w:])
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -131,7 +131,7 @@ func (k *conn) take() (some bool, err error) {
 	return k.ready.err == nil, nil
 }
 
-func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+func retry(call func(uintptr, []byte) (int, error), fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := call(fd, p)
 		if err != syscall.EINTR {
