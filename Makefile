@@ -61,7 +61,8 @@ test: test/go test/python test/cross test/demo test/orders test/live test/hostil
 
 .PHONY: test/go
 test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
-	test -z "$$(gofmt -l cmd internal spec bench sdk)"
+	test/tools/setup
+	test -z "$$(gofmt -l cmd internal spec bench sdk test)"
 	go vet ./...
 	go test -race -timeout 9m ./cmd/... ./internal/... ./spec/... ./bench/... ./test/...
 
