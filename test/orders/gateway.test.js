@@ -53,7 +53,7 @@ test('an old answer is given while a new one is fetched', async () => {
   await shop.ask(path)
   await pause(2100) // it is fresh for one second, and its age is told in whole ones
   const stale = await shop.ask(path)
-  assert.match(stale.head('cache-status'), /^headrace; hit; ttl=-1/)
+  assert.match(stale.head('cache-status'), /^headrace; hit; ttl=-\d/)
   await until('a new one was fetched', async () => /hit; ttl=[01]$/.test((await shop.ask(path)).head('cache-status')))
 })
 
@@ -163,7 +163,7 @@ test('partners come with a key: its scope, its quota, its rate, its end', async 
   const table = await csv(key)
   assert.equal(table.status, 200)
   assert.equal(table.text.trim().split('\n').length, 4962)
-  const rush = await Promise.all(Array.from({ length: 8 }, () => csv(key)))
+  const rush = await Promise.all(Array.from({ length: 16 }, () => csv(key)))
   const slow = rush.find(answer => answer.status === 429)
   problem(slow, 429, 'HR4070')
   assert.match(slow.head('retry-after'), /^[12]$/)
@@ -178,9 +178,9 @@ test('partners come with a key: its scope, its quota, its rate, its end', async 
 })
 
 test('a customer who is too fast is told so, and nobody else', async () => {
-  const rush = await Promise.all(Array.from({ length: 100 }, () => shop.ask('/orders', { as: 'fay' })))
+  const rush = await Promise.all(Array.from({ length: 150 }, () => shop.ask('/orders', { as: 'fay' })))
   const count = status => rush.filter(answer => answer.status === status).length
-  assert.ok(count(200) >= 60 && count(429) >= 1 && count(200) + count(429) === 100)
+  assert.ok(count(200) >= 60 && count(429) >= 1 && count(200) + count(429) === 150)
   problem(rush.find(answer => answer.status === 429), 429, 'HR4070')
   assert.equal((await shop.ask('/orders', { as: 'gus' })).status, 200)
 })
