@@ -10,7 +10,7 @@ import (
 
 // sameRoute refuses a path that a service could read as one of another route than that which answers, so that nobody comes around the policies of
 // a route: HR4001. Routes are matched with the path decoded and cleaned. Some services do not take %2F for a slash; others decode twice, take \ for /,
-// leave out what follows ; in a segment, end at an encoded ? or NUL, know overlong UTF-8, or ignore dots and spaces at the end of names.
+// leave out what follows ; in a segment, end at an encoded ? or NUL, or ignore dots and spaces at the end of names. Overlong UTF-8 is refused.
 func (s *Server) sameRoute(t *table, r *exchange.Request, found *route) error {
 	path := r.Request.Header.RequestURI()
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
@@ -20,6 +20,9 @@ func (s *Server) sameRoute(t *table, r *exchange.Request, found *route) error {
 		return nil
 	}
 	reading := strictly(path)
+	if overlong(reading) || overlong(decode(bytes.Clone(reading))) {
+		return problem.New("HR4001", "the path holds UTF-8 that is longer than it must be")
+	}
 	for way := range looseWays + 1 {
 		if way > 0 {
 			reading = loosely(path, way-1)
@@ -82,7 +85,6 @@ func loosely(path []byte, way int) []byte {
 	if way&twice != 0 {
 		b = decode(b)
 	}
-	b = shortest(b)
 	if i := bytes.IndexAny(b, "?#\x00"); i >= 0 && way&whole == 0 {
 		b = b[:i]
 	}
@@ -137,20 +139,19 @@ func hex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// shortest resolves overlong forms of ASCII, in its own memory.
-func shortest(path []byte) []byte {
-	b := path[:0]
-	for i := 0; i < len(path); i++ {
-		c, rest := path[i], path[i+1:]
-		switch {
-		case (c == 0xc0 || c == 0xc1) && len(rest) >= 1 && !utf8.RuneStart(rest[0]):
-			c, i = c<<6|rest[0]&0x3f, i+1
-		case c == 0xe0 && len(rest) >= 2 && rest[0]&0xfe == 0x80 && !utf8.RuneStart(rest[1]):
-			c, i = rest[0]<<6|rest[1]&0x3f, i+2
+// overlong tells whether bytes hold ASCII in a form of UTF-8 that is longer than it must be; nobody but who hides something writes it.
+func overlong(b []byte) bool {
+	for i := 0; i+1 < len(b); i++ {
+		c, next := b[i], b[i+1]
+		if c == 0xc0 || c == 0xc1 {
+			if !utf8.RuneStart(next) {
+				return true
+			}
+		} else if c == 0xe0 && next&0xe0 == 0x80 {
+			return true
 		}
-		b = append(b, c)
 	}
-	return b
+	return false
 }
 
 // clean removes empty segments and resolves . and .. .
