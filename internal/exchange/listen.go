@@ -136,7 +136,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 		refusal := b.server.Enter()
 		if refusal == nil {
 			if tcp, ok := c.(*net.TCPConn); ok && b.plain {
-				return &guest{TCPConn: tcp, server: b.server}, nil
+				return newGuest(tcp, b.server), nil
 			}
 			return c, nil
 		}

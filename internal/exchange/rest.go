@@ -84,6 +84,13 @@ type guest struct {
 	early  []byte // was read while it rested
 	idle   bool   // the next request is waited for
 	rests  atomic.Bool
+	socket
+}
+
+func newGuest(c *net.TCPConn, s *Server) *guest {
+	g := &guest{TCPConn: c, server: s}
+	g.attach()
+	return g
 }
 
 // NetConn is the connection itself.
@@ -106,7 +113,7 @@ func (g *guest) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	n, err := g.TCPConn.Read(b)
+	n, err := g.receive(b)
 	if n == 0 && g.idle && errors.Is(err, os.ErrDeadlineExceeded) && g.server.options.IdleTimeout > restAfter {
 		g.rests.Store(true)
 		return 0, io.EOF
@@ -146,7 +153,8 @@ func (s *sleeper) Read(c *park.Conn, b []byte) int {
 		s.server.Leave()
 		return len(b)
 	}
-	g := &guest{TCPConn: tcp, server: s.server, early: bytes.Clone(b)}
+	g := newGuest(tcp, s.server)
+	g.early = bytes.Clone(b)
 	s.server.keep(g)
 	s.server.serving.Go(func() { _ = s.server.server.ServeConn(g) })
 	return len(b)
