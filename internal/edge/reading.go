@@ -75,13 +75,18 @@ const (
 	twice = 1 << iota // escapes are decoded twice
 	whole             // ?, # and NUL that were escaped do not end the path
 	slant             // a backslash is no slash
+	early             // parameters are left out before escapes are decoded
 
 	looseWays = 1 << iota
 )
 
 // loosely is a path as a tolerant service reads it.
 func loosely(path []byte, way int) []byte {
-	b := decode(bytes.Clone(path))
+	b := bytes.Clone(path)
+	if way&early != 0 {
+		b = withoutParameters(b)
+	}
+	b = decode(b)
 	if way&twice != 0 {
 		b = decode(b)
 	}
@@ -101,6 +106,17 @@ func loosely(path []byte, way int) []byte {
 		out = append(out, '/')
 	}
 	return clean(out)
+}
+
+// withoutParameters leaves out what follows ; in the segments of a path, in its own memory.
+func withoutParameters(path []byte) []byte {
+	b, skip := path[:0], false
+	for _, c := range path {
+		if skip = c == ';' || skip && c != '/'; !skip {
+			b = append(b, c)
+		}
+	}
+	return b
 }
 
 // decode resolves the escapes of a path in its own memory.

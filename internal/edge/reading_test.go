@@ -46,6 +46,12 @@ func TestOverlong(t *testing.T) {
 	}
 }
 
+func TestParametersFirst(t *testing.T) {
+	if got := string(loosely([]byte("/;..%2fx//admin;a=b%2f/y;"), early)); got != "/admin/y" {
+		t.Error(got)
+	}
+}
+
 // Of a path that is not odd all readings are the one that routes are matched with.
 // An ordinary path costs next to nothing.
 func BenchmarkOdd(b *testing.B) {

@@ -61,7 +61,7 @@ func inside(raw string) string {
 var detours = []string{
 	"/admin", "/admin/", "/admin/ID", "//admin/ID", "///admin//ID", "/./admin/ID", "/x/../admin/ID", "/x/y/../../admin/ID", "/%61dmin/ID", "/%61%64%6d%69%6e/ID",
 	"/admin%2FID", "/admin%2fID", "/%2fadmin/ID", "/%2Fadmin%2FID", "/x%2f..%2fadmin/ID", "/x/%2e%2e/admin/ID", "/x/.%2e/admin/ID", "/x/%2E./admin/ID",
-	"/x/..%2fadmin/ID", "/x%2f../admin/ID", "/x/..;/admin/ID", "/x/..;a=b/admin/ID", "/;/admin/ID", "/;x/admin/ID", "/admin;/ID", "/admin;x=y/ID", "/admin%3b/ID",
+	"/x/..%2fadmin/ID", "/x%2f../admin/ID", "/x/..;/admin/ID", "/x/..;a=b/admin/ID", "/;/admin/ID", "/;..%2fx//admin/ID", "/;x/admin/ID", "/admin;/ID", "/admin;x=y/ID", "/admin%3b/ID",
 	"/admin%3Bx/ID", `/admin\ID`, `\admin/ID`, `/\admin/ID`, `/x\..\admin\ID`, "/admin%5cID", "/x%5c..%5cadmin%5cID", "/x/..%5cadmin/ID", "/%5cadmin/ID",
 	"/x/%252e%252e/admin/ID", "/x/%252e%252e%252fadmin/ID", "/%2561dmin/ID", "/admin%252fID", "/admin%255cID", "/x/%25252e%25252e/admin/ID",
 	"/x/%c0%ae%c0%ae/admin/ID", "/x/..%c0%afadmin/ID", "/admin%c0%afID", "/admin%e0%80%afID", "/x/%e0%80%ae%e0%80%ae/admin/ID", "/admin%c1%9cID",
