@@ -218,29 +218,44 @@ func (a *App) stop() {
 	for _, c := range a.config.Pools {
 		grace = max(grace, c.Grace+stopTime)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
+	within := func(time time.Duration, f func(context.Context)) { // so that what takes too long leaves the others theirs
+		ctx, cancel := context.WithTimeout(context.Background(), time)
+		defer cancel()
+		f(ctx)
+	}
 	if a.jobs != nil {
 		a.jobs.Quiesce()
 	}
 	drained := make(chan struct{})
 	if a.successor == nil {
-		a.stopPublic(ctx)
+		within(stopTime, a.stopPublic)
 	} else {
 		go func() {
 			defer close(drained)
-			ctx, cancel := context.WithTimeout(context.Background(), a.config.Server.HandoverTimeout)
-			defer cancel()
-			a.edge.Drain(ctx)
+			within(a.config.Server.HandoverTimeout, a.edge.Drain)
 		}()
 	}
-	a.pools.stop(ctx, a.log)
-	if a.live != nil { // after the pools, whose last tasks may publish
-		a.stopped("live connections", a.live.Stop(ctx))
+	within(grace, func(ctx context.Context) {
+		a.pools.stop(ctx, a.log)
+		if a.live != nil { // after the pools, whose last tasks may publish
+			a.stopped("live connections", a.live.Stop(ctx))
+		}
+		if a.remote != nil {
+			a.stopped("workers listener", a.remote.Stop(ctx))
+		}
+	})
+	within(stopTime, a.stopRecords)
+	if a.successor != nil {
+		a.leave(drained)
+		within(stopTime, a.stopPublic)
 	}
-	if a.remote != nil {
-		a.stopped("workers listener", a.remote.Stop(ctx))
+	if a.traces != nil {
+		within(stopTime, func(ctx context.Context) { a.stopped("traces", a.traces.Stop(ctx)) })
 	}
+}
+
+// stopRecords ends what records, and the engine that keeps it.
+func (a *App) stopRecords(ctx context.Context) {
 	if a.control != nil {
 		a.stopped("admin listener", a.control.Stop(ctx))
 	}
@@ -252,16 +267,6 @@ func (a *App) stop() {
 	}
 	if a.engine != nil {
 		a.stopped("engine", a.engine.Stop(ctx))
-	}
-	if a.successor != nil {
-		a.leave(drained)
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), stopTime)
-		defer cancel()
-		a.stopPublic(ctx)
-	}
-	if a.traces != nil {
-		a.stopped("traces", a.traces.Stop(ctx))
 	}
 }
 

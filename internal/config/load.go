@@ -52,6 +52,11 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 		delete(c.Pools, DefaultPool)
 	}
 	c.inherit()
+	for name, u := range c.Upstreams {
+		if at := c.places["upstreams."+name+".run"]; u.Directory == "" && at.line > 0 {
+			u.Directory = filepath.Dir(at.name)
+		}
+	}
 	if !c.isSet("server.max_json") {
 		c.Server.MaxJSON = min(c.Server.MaxJSON, c.Server.MaxBody)
 	}

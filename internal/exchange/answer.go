@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"net/http"
 
@@ -110,8 +112,22 @@ func (a *answer) CloseWithError(err error) error {
 	return a.Close()
 }
 
+// endless closes the connection of an answer that ends with the server if it does by itself never end: one of events. Its upstream learns of
+// it as of any client that goes away.
+func (r *Request) endless() {
+	if r.answer == nil || r.answer.closed || r.Standard != nil || !bytes.HasPrefix(r.Response.Header.ContentType(), eventStream) || !r.Response.IsBodyStream() {
+		return
+	}
+	conn := r.Conn()
+	stay := context.AfterFunc(r.Running(), func() { _ = conn.Close() })
+	r.OnDone(func(Outcome) { stay() })
+}
+
+var eventStream = []byte("text/event-stream")
+
 // end tells what waits for the end of the exchange, or leaves that to the body that streams.
 func (r *Request) end() {
+	r.endless()
 	if len(r.done) == 0 {
 		return
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"time"
 
@@ -56,7 +57,7 @@ func (t *try) told(r *exchange.Request, text string, e *entry, now time.Duration
 	b := append(t.text[:0], "headrace; "...)
 	b = append(b, text...)
 	if e != nil {
-		b = strconv.AppendInt(append(b, "; ttl="...), int64((e.lifetime-e.ageAt(now))/time.Second), 10)
+		b = strconv.AppendInt(append(b, "; ttl="...), int64(math.Floor((e.lifetime - e.ageAt(now)).Seconds())), 10)
 	}
 	if before := r.Response.Header.PeekBytes(statusHeader); len(before) > 0 {
 		b = append(append(bytes.Clone(before), ", "...), b...)

@@ -31,3 +31,20 @@ func TestColonInList(t *testing.T) {
 		t.Error(c.Live.Origins)
 	}
 }
+
+// A service runs in the folder of the file that names it.
+func TestDirectoryOfRun(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "headrace.yaml")
+	text := "upstreams:\n  a: {run: node server.js}\n  b: {run: node server.js, directory: sub}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load([]string{file}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Upstreams["a"].Directory != folder || c.Upstreams["b"].Directory != filepath.Join(folder, "sub") {
+		t.Error(c.Upstreams["a"].Directory, c.Upstreams["b"].Directory)
+	}
+}
