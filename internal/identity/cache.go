@@ -1,39 +1,37 @@
 package identity
 
 import (
-	"crypto/sha256"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-type cacheKey = [sha256.Size]byte
-
-// cache remembers verified tokens by their hash. It has two generations: when the young one is full it becomes the old one, and what
+// cache remembers verified tokens. It has two generations: when the young one is full it becomes the old one, and what
 // was in the old one and not asked for since is forgotten. A nil cache remembers nothing.
 type cache struct {
 	half   int
 	clears atomic.Uint64
 
 	mu         sync.Mutex
-	young, old map[cacheKey]*Claims
+	young, old map[string]*Claims
 }
 
 func newCache(size int) *cache {
 	if size < 0 {
 		return nil
 	}
-	return &cache{half: max(1, size/2), young: map[cacheKey]*Claims{}}
+	return &cache{half: max(1, size/2), young: map[string]*Claims{}}
 }
 
-func (c *cache) get(k cacheKey) *Claims {
+func (c *cache) get(token string) *Claims {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if claims, ok := c.young[k]; ok {
+	if claims, ok := c.young[token]; ok {
 		return claims
 	}
-	claims, ok := c.old[k]
+	claims, ok := c.old[token]
 	if ok {
-		c.add(k, claims)
+		c.add(token, claims)
 	}
 	return claims
 }
@@ -47,22 +45,22 @@ func (c *cache) version() uint64 {
 }
 
 // put remembers claims, unless the cache was cleared since version: then the key that verified them may be gone.
-func (c *cache) put(k cacheKey, claims *Claims, version uint64) {
+func (c *cache) put(token string, claims *Claims, version uint64) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if version == c.clears.Load() {
-		c.add(k, claims)
+		c.add(token, claims)
 	}
 }
 
-func (c *cache) add(k cacheKey, claims *Claims) {
+func (c *cache) add(token string, claims *Claims) {
 	if len(c.young) >= c.half {
-		c.young, c.old = make(map[cacheKey]*Claims, c.half), c.young
+		c.young, c.old = make(map[string]*Claims, c.half), c.young
 	}
-	c.young[k] = claims
+	c.young[strings.Clone(token)] = claims // it may be in a buffer of the caller
 }
 
 func (c *cache) clear() {
@@ -72,5 +70,5 @@ func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clears.Add(1)
-	c.young, c.old = map[cacheKey]*Claims{}, nil
+	c.young, c.old = map[string]*Claims{}, nil
 }

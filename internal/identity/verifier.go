@@ -3,7 +3,6 @@
 package identity
 
 import (
-	"crypto/sha256"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -99,10 +98,8 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 		v.remote.touch()
 	}
 	now := v.now()
-	var name cacheKey
 	if v.cache != nil {
-		name = sha256.Sum256([]byte(token))
-		if claims := v.cache.get(name); claims != nil {
+		if claims := v.cache.get(token); claims != nil {
 			if claims.expired(now, v.options.Leeway) {
 				return nil, ErrExpired
 			}
@@ -125,7 +122,7 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	if err := claims.inTime(now, v.options.Leeway); err != nil {
 		return nil, err
 	}
-	v.cache.put(name, claims, version)
+	v.cache.put(token, claims, version)
 	return claims, nil
 }
 

@@ -55,7 +55,7 @@ func (t *tokens) ask(r *exchange.Request) (*grant, error) {
 	if err != nil || token == nil || t.keys && keys.Looks(token) {
 		return nil, err
 	}
-	claims, err := t.verifier.Verify(unsafe.String(unsafe.SliceData(token), len(token))) // it keeps nothing of the token
+	claims, err := t.verifier.Verify(unsafe.String(unsafe.SliceData(token), len(token))) // it keeps no more than a copy
 	if err != nil {
 		return nil, invalid(err)
 	}
