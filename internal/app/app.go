@@ -79,6 +79,8 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	a.log, a.level = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
 	slog.SetDefault(a.log)
 	defer a.stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end() // before the stop, of which nobody else is to be told
 	reloads := a.listen(ctx, o) // from here on, so that no change is missed while the node starts
 	if o.Predecessor != nil {
 		if err := o.Predecessor.Await(ctx); err != nil {

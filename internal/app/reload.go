@@ -92,7 +92,7 @@ func takesLive(key string) bool { return strings.HasPrefix(key, "live.") }
 // takesRoutes are the keys of what the public listener does with a request.
 func takesRoutes(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
-	return slices.Contains([]string{"routes", "upstreams", "policies"}, section) || strings.HasPrefix(key, "log.access") || slices.Contains(tlsKeys, key)
+	return slices.Contains([]string{"routes", "upstreams", "policies"}, section) || strings.HasPrefix(key, "log.access") || key == "server.openapi" || slices.Contains(tlsKeys, key)
 }
 
 // tlsKeys are the keys of TLS that the public listener takes, too.
@@ -100,6 +100,7 @@ var tlsKeys = []string{"server.tls.certificates", "server.tls.client_ca", "serve
 
 func keepRoutes(into, from *config.Config) {
 	into.Routes, into.Upstreams, into.Policies = from.Routes, from.Upstreams, from.Policies
+	into.Server.OpenAPI = from.Server.OpenAPI
 	into.Log.Access, into.Log.AccessFile = from.Log.Access, from.Log.AccessFile
 	if into.Server.TLS != nil && from.Server.TLS != nil {
 		t := *into.Server.TLS

@@ -102,7 +102,7 @@ func (s *Server) finish(r *exchange.Request) {
 	found, ok := r.Route.(*route)
 	if !ok {
 		s.unmatched.observe(r)
-		s.access.Tell(r, "none", s.Config.Log.Access)
+		s.access.Tell(r, "none", s.table.Load().record)
 		return
 	}
 	found.chain.Finish(r)

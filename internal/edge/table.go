@@ -15,7 +15,8 @@ import (
 // table is a compiled set of routes; it is replaced, never changed.
 type table struct {
 	routes     match.Table[*route]
-	preflights bool // some route answers those of CORS
+	preflights bool           // some route answers those of CORS
+	record     *config.Access // how requests without a route are logged; nil is not at all
 }
 
 // builder makes a table for a configuration and its plan.
@@ -32,7 +33,7 @@ type builder struct {
 // build compiles the routes. Those of headrace itself come first, then those of the configuration, then those of the functions in order of
 // their names; one that takes the requests of another is a problem that names both places, and is left out.
 func (s *Server) build(c *config.Config, plan Plan) (*table, []*problem.Error) {
-	b := &builder{Server: s, config: c, plan: plan, table: &table{}, scopes: map[string]int{}}
+	b := &builder{Server: s, config: c, plan: plan, table: &table{record: c.Log.Access}, scopes: map[string]int{}}
 	b.own()
 	for i := range c.Routes {
 		b.declared(&c.Routes[i], s.place(c, i))

@@ -64,6 +64,7 @@ type Jobs struct {
 	wake    chan struct{}      // to the dispatcher
 	tick    chan struct{}      // to the timer
 	flushes chan chan struct{} // to the indexer
+	running context.Context    // until stop
 	stop    context.CancelFunc
 	loops   sync.WaitGroup
 	frames  frameCache
@@ -121,7 +122,7 @@ func Open(ctx context.Context, cfg *config.Config, eng *engine.Engine, fns *func
 		return nil, err
 	}
 	running, stop := context.WithCancel(context.Background())
-	j.stop = stop
+	j.running, j.stop = running, stop
 	j.committedSeq = last
 	j.journal.start(last)
 	for _, loop := range []func(context.Context){j.dispatching, j.timing, j.indexing, j.retaining} {

@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"time"
+
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // watcher follows the events of a live job.
@@ -59,6 +61,8 @@ func (j *Jobs) Watch(ctx context.Context, id ID, n uint32, f func(Event) error) 
 			return ctx.Err()
 		case <-j.journal.broken:
 			return j.journal.ready()
+		case <-j.running.Done():
+			return problem.New("HR2017", "jobs have stopped")
 		}
 	}
 }
