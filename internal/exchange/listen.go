@@ -56,7 +56,7 @@ func (s *Server) Open(d Door) {
 		l = newGreeter(l, s, d.Greet)
 	}
 	if d.TLS != nil {
-		l = secured{l, d.TLS}
+		l = secured{l, s, d.TLS}
 	}
 	s.serving.Go(func() {
 		if err := s.server.Serve(l); err != nil {
@@ -68,6 +68,7 @@ func (s *Server) Open(d Door) {
 // secured speaks TLS on the connections of a listener. The handshake is left to who reads first.
 type secured struct {
 	net.Listener
+	server *Server
 	config *tls.Config
 }
 
@@ -76,13 +77,15 @@ func (s secured) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secureConn{Conn: tls.Server(c, s.config)}, nil
+	return &secureConn{Conn: tls.Server(c, s.config), server: s.server}, nil
 }
 
 // secureConn is a connection with TLS that may outlive the function that it was hijacked for, after which fasthttp closes it.
 type secureConn struct {
 	*tls.Conn
-	kept atomic.Bool
+	server *Server
+	kept   atomic.Bool
+	linger
 }
 
 // Close implements net.Conn.
@@ -90,6 +93,7 @@ func (c *secureConn) Close() error {
 	if c.kept.Load() {
 		return nil
 	}
+	c.end(c.server.running, c.Conn, c.NetConn())
 	return c.Conn.Close()
 }
 

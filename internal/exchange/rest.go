@@ -85,6 +85,7 @@ type guest struct {
 	idle   bool   // the next request is waited for
 	rests  atomic.Bool
 	socket
+	linger
 }
 
 func newGuest(c *net.TCPConn, s *Server) *guest {
@@ -134,6 +135,7 @@ func (g *guest) Close() error {
 		}
 		g.rests.Store(false)
 	}
+	g.end(g.server.running, g.TCPConn, g.TCPConn)
 	return g.TCPConn.Close()
 }
 

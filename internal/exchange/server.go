@@ -224,6 +224,9 @@ func (s *Server) conclude(r *Request, err error) {
 		s.finish(r)
 	}
 	s.Metrics.observe(r.RequestCtx)
+	if r.Standard == nil {
+		unread(r.Conn(), r.RequestBodyStream() != nil || r.Request.MayContinue())
+	}
 	r.end()
 	r.release()
 }
@@ -256,6 +259,7 @@ func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
 	r := acquire(ctx, s)
 	defer r.release()
 	r.Problem(p)
+	unread(ctx.Conn(), p.Code != "HR1010")
 	if state := ctx.TLSConnectionState(); state == nil || state.HandshakeComplete { // who fails at TLS has asked for nothing
 		s.Metrics.observe(ctx)
 	}
@@ -267,6 +271,7 @@ func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateNew:
 		s.keep(c)
 	case fasthttp.StateIdle, fasthttp.StateActive:
+		unread(c, false)
 		if g != nil {
 			g.idle = state == fasthttp.StateIdle
 		}
