@@ -37,12 +37,14 @@ type passage struct {
 	conn   net.Conn                 // of the client
 	more   func(name, value []byte) // x.trailer, made once
 	gone   func() bool              // likewise: the client is
+	cut    func()                   // likewise: its body is not wanted any more
 }
 
 var passages = sync.Pool{New: func() any {
 	x := &passage{}
 	x.more = x.trailer
 	x.gone = func() bool { return exchange.Gone(x.conn) }
+	x.cut = func() { _ = x.conn.SetReadDeadline(time.Unix(1, 0)) }
 	return x
 }}
 
@@ -84,7 +86,7 @@ func (x *passage) prepare(r *exchange.Request) error {
 		return r.Within(limit)
 	case n < 0 || n > wholeBody:
 		x.body.from = r.Stream(limit)
-		call.Body, call.Length = &x.body, n
+		call.Body, call.Length, call.Interrupt = &x.body, n, x.cut
 	case r.RequestBodyStream() == nil:
 		call.Whole = r.PostBody()
 	default:

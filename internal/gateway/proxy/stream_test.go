@@ -237,3 +237,32 @@ func resident(t testing.TB) int64 {
 	_, _ = fmt.Sscan(string(b), &all, &pages)
 	return pages * int64(os.Getpagesize())
 }
+
+// An answer that refuses a body reaches a client that has stopped sending it, and one that does not read before it has sent it.
+func TestRefusesBodies(t *testing.T) {
+	for _, announced := range []string{"Content-Length: 50000000", "Transfer-Encoding: chunked"} {
+		for _, interim := range []string{"", "HTTP/1.1 100 Continue\r\n\r\n"} {
+			g := start(t, options{route: config.Route{Proxy: raw(t, func(c net.Conn, r *bufio.Reader) {
+				_, _ = readHead(r)
+				_, _ = io.WriteString(c, interim+"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno\n")
+				_, _ = io.Copy(io.Discard, r)
+			})}})
+			piece := "10000\r\n" + strings.Repeat("x", 1<<16) + "\r\n"
+			for _, pieces := range []int{1, 2, 300} {
+				c, r := dial(t, g)
+				fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n", announced)
+				for range pieces {
+					if _, err := io.WriteString(c, piece); err != nil {
+						t.Fatal(announced, pieces, err)
+					}
+				}
+				begun := time.Now()
+				got, err := http.ReadResponse(r, nil)
+				if err != nil || got.StatusCode != 413 || time.Since(begun) > 5*time.Second {
+					t.Fatal(announced, pieces, got, err, time.Since(begun))
+				}
+				_ = c.Close()
+			}
+		}
+	}
+}

@@ -18,9 +18,12 @@ type Call struct {
 	Method []byte
 	// Body is the body of the request and Length its size; -1 if that is not known, it goes out chunked then. Of a Body with a Length no
 	// more than that is read. Do does not read it after it has returned. An answer that comes before the whole body was sent ends the
-	// sending, unless it is a success; it is looked for before each piece, so a Read that hangs delays it.
+	// sending, unless it is a success; it is looked for before each piece.
 	Body   io.Reader
 	Length int64
+	// Interrupt ends a Read of Body that waits, which then may fail in any way, and all later ones. It is called from another goroutine, perhaps more
+	// than once, when such an answer has come meanwhile. With nil it has to wait for Read.
+	Interrupt func()
 	// Whole is the body in memory, instead of Body; it can be sent again. Without both there is none.
 	Whole []byte
 	// Upgrade asks for another protocol, the one that Upgrade names in Head. An answer of status 101 gives Tunnel.

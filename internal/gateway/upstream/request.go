@@ -115,6 +115,14 @@ func (k *conn) sendWhole(first, rest []byte, call *Call) *Error {
 // known goes out with the head; one of unknown length may wait for the target.
 func (k *conn) sendBody(b []byte, n int, call *Call) *Error {
 	left, chunked := call.Length, call.Length < 0
+	read, cut := call.Body.Read, false
+	if call.Interrupt != nil {
+		s := &stall{k: k, interrupt: call.Interrupt}
+		read = func(to []byte) (n int, err error) {
+			n, err, cut = s.watched(call.Body.Read, to)
+			return n, err
+		}
+	}
 	if chunked || len(b)-n < 1<<10 {
 		if stop, failed := k.piece(b[:n], left == 0, call); stop || failed != nil || left == 0 {
 			return failed
@@ -131,7 +139,12 @@ func (k *conn) sendBody(b []byte, n int, call *Call) *Error {
 		}
 		got, err := 0, error(nil)
 		if len(to) > 0 {
-			got, err = k.draw(call.Body, to)
+			got, err = k.draw(read, to)
+		}
+		if cut {
+			if stop, failed := k.piece(nil, false, call); stop || failed != nil {
+				return failed
+			}
 		}
 		var piece []byte
 		last := false
@@ -157,10 +170,10 @@ func (k *conn) sendBody(b []byte, n int, call *Call) *Error {
 }
 
 // draw reads from the body until there are bytes.
-func (k *conn) draw(from io.Reader, to []byte) (int, error) {
+func (k *conn) draw(read func([]byte) (int, error), to []byte) (int, error) {
 	k.drawn = true
 	for range 100 {
-		if n, err := from.Read(to); n != 0 || err != nil {
+		if n, err := read(to); n != 0 || err != nil {
 			return n, err
 		}
 	}
