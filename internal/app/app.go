@@ -80,7 +80,7 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	slog.SetDefault(a.log)
 	defer a.stop()
 	ctx, end := context.WithCancel(ctx)
-	defer end() // before the stop, of which nobody else is to be told
+	defer end()                 // before the stop, of which nobody else is to be told
 	reloads := a.listen(ctx, o) // from here on, so that no change is missed while the node starts
 	if o.Predecessor != nil {
 		if err := o.Predecessor.Await(ctx); err != nil {

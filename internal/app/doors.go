@@ -19,8 +19,9 @@ var engineConditions = map[string]*observe.Condition{"commit": engineDown, "disk
 
 // openDoors lets requests in: operators first, so that a node that is not ready can be looked at.
 func (a *App) openDoors(ctx context.Context) error {
-	a.control = control.New(control.Deps{Config: a.config, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Pools: a.pools.list, Keys: a.keys, Cache: a.gateway.Cache, Live: a.live, Edge: a.edge, Upstreams: func() any { return a.gateway.Status() },
-		Metrics: a.registry, Health: a.health, Traces: a.traces, Log: a.log, Socket: a.sockets.Listen, Reload: a.reload})
+	a.control = control.New(control.Deps{Config: a.config, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Pools: a.pools.list, Keys: a.keys, Cache: a.gateway.Cache, Live: a.live, Edge: a.edge,
+		Upstreams: control.Upstreams{Status: func() any { return a.gateway.Status() }, Replace: a.gateway.Replace},
+		Metrics:   a.registry, Health: a.health, Traces: a.traces, Log: a.log, Socket: a.sockets.Listen, Reload: a.reload})
 	a.registry.MustRegister(a.control.Traffic)
 	a.registry.MustRegister(a.edge.Collectors()...)
 	if err := a.control.Start(ctx); err != nil {

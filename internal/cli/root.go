@@ -111,7 +111,7 @@ Environment: HEADRACE_SERVER and HEADRACE_TOKEN_FILE stand for --server and --to
 	flags.StringVar(&a.token, "token-file", "", "file with the admin token (default that of the configuration)")
 	flags.StringVarP(&a.output, "output", "o", "table", "table for people, json for programs")
 	root.AddCommand(a.initCommand(), a.devCommand(), a.runCommand(), a.workerCommand(), a.checkCommand(), a.doctorCommand(), a.configCommand(), a.jobCommand(), a.queueCommand(), a.poolCommand(),
-		a.functionCommand(), a.routeCommand(), a.cacheCommand(), a.keyCommand(), a.liveCommand(), a.blobCommand(), a.versionCommand(), a.completionCommand())
+		a.functionCommand(), a.routeCommand(), a.upstreamCommand(), a.cacheCommand(), a.keyCommand(), a.liveCommand(), a.blobCommand(), a.versionCommand(), a.completionCommand())
 	return root
 }
 

@@ -187,8 +187,14 @@ func newRig(t testing.TB, change ...func(*config.Config)) *rig {
 	r.public = "http://" + public.Addr().String()
 	r.control = control.New(control.Deps{
 		Config: r.config, Engine: r.engine, Functions: r.fns, Jobs: r.jobs, Keys: r.keys, Cache: r.cache, Live: r.live,
-		Pools:   func() []*workers.Pool { return []*workers.Pool{r.pool} },
-		Edge:    public,
+		Pools: func() []*workers.Pool { return []*workers.Pool{r.pool} },
+		Edge:  public,
+		Upstreams: control.Upstreams{Status: func() any { return []string{} }, Replace: func(_ context.Context, name string) error {
+			if name != "web" {
+				return problem.New("HR4024", "no service %s", name)
+			}
+			return nil
+		}},
 		Reload:  func(context.Context) (taken, kept []string, err error) { return []string{"routes"}, nil, nil },
 		Metrics: registry, Health: observe.NewHealth(log), Log: log,
 	})

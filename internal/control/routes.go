@@ -45,6 +45,7 @@ func (s *Server) addRoutes() {
 	add("GET", "/v1/routes/test", s.testRoute, nil)
 	add("GET", "/v1/routes/tail", s.tailRoutes, nil)
 	add("GET", "/v1/upstreams", s.listUpstreams, nil)
+	add("POST", "/v1/upstreams/{name}/replace", s.replaceUpstream, nil)
 	add("GET", "/v1/cache", s.cacheStats, nil)
 	add("POST", "/v1/cache/purge", s.purgeCache, s.admitJSON)
 	add("POST", "/v1/keys", s.createKey, s.admitJSON)

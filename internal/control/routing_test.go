@@ -20,6 +20,9 @@ func (r *rig) callRoutes(call func(operation, path, body string, want int, heade
 	call("GET /v1/routes/test", "/v1/routes/test?method=get+it&url=/nowhere", "", 400)
 	call("GET /v1/routes/test", "/v1/routes/test?method=GET&url=/&header=x", "", 400)
 	call("GET /v1/upstreams", "", "", 200)
+	call("POST /v1/upstreams/{name}/replace", "/v1/upstreams/web/replace?timeout=1s", "", 200)
+	call("POST /v1/upstreams/{name}/replace", "/v1/upstreams/nope/replace", "", 404)
+	call("POST /v1/upstreams/{name}/replace", "/v1/upstreams/web/replace?timeout=x", "", 422)
 	call("GET /v1/routes/tail", "/v1/routes/tail?status=9", "", 400)
 
 	tail, err := http.Get(r.url + "/v1/routes/tail?status=404&route=none")

@@ -44,7 +44,7 @@ type Deps struct {
 	Cache     *cache.Store
 	Live      *live.Live // nil while the live plane is off
 	Edge      *edge.Server
-	Upstreams func() any // what there is to tell of them, as JSON; nil tells of none
+	Upstreams Upstreams // the zero value tells of none
 	Metrics   prometheus.Gatherer
 	Health    *observe.Health
 	Traces    *observe.Traces

@@ -80,6 +80,12 @@ func (g *Gateway) Stop(ctx context.Context) error {
 // Status tells of the upstreams and their targets.
 func (g *Gateway) Status() []balance.Status { return g.upstreams.Status() }
 
+// Replace starts the processes of a service again, one after the other, and waits for it: HR4024 if there is no such service, HR4025 if a
+// new process does not become ready, with which the old ones stay.
+func (g *Gateway) Replace(ctx context.Context, name string) error {
+	return g.services.Replace(ctx, name)
+}
+
 // Tunnels is the number of upgraded connections that are open.
 func (g *Gateway) Tunnels() int64 { return g.proxied.Tunnels() }
 
