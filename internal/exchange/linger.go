@@ -28,7 +28,8 @@ func (l *linger) mark(sending bool) {
 // lingering are connections that can.
 type lingering interface{ mark(sending bool) }
 
-// unread takes note of a request whose body may not be read to its end when it is answered.
+// unread takes note of a request whose body may not be read to its end when it is answered. One whose connection was taken over is none: the
+// socket may live on when the connection is closed.
 func unread(c net.Conn, sending bool) {
 	if l, ok := c.(lingering); ok {
 		l.mark(sending)

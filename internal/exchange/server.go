@@ -225,7 +225,7 @@ func (s *Server) conclude(r *Request, err error) {
 	}
 	s.Metrics.observe(r.RequestCtx)
 	if r.Standard == nil {
-		unread(r.Conn(), r.RequestBodyStream() != nil || r.Request.MayContinue())
+		unread(r.Conn(), !r.Hijacked() && (r.RequestBodyStream() != nil || r.Request.MayContinue()))
 	}
 	r.end()
 	r.release()
