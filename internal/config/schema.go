@@ -13,7 +13,9 @@ const SchemaID = "https://raw.githubusercontent.com/headrace/headrace/main/spec/
 
 // Schema is the JSON Schema of the configuration, generated from the declarations of this package.
 func Schema() []byte {
-	root := sectionSchema(reflect.TypeFor[Config](), reflect.ValueOf(Default()).Elem())
+	defs := definitions{}
+	root := defs.section(reflect.TypeFor[Config](), reflect.ValueOf(Default()).Elem())
+	root["$defs"] = defs
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["$id"] = SchemaID
 	root["title"] = "headrace.yaml"
@@ -29,15 +31,29 @@ func Schema() []byte {
 
 type schema = map[string]any
 
-// sectionSchema describes a struct; defaults holds its default values, or is invalid where there are none.
-func sectionSchema(t reflect.Type, defaults reflect.Value) schema {
+// definitions are the sections that have defaults of their own, wherever they stand, by the names of their types.
+type definitions map[string]schema
+
+// entry refers to the definition of a section, and makes it if it is not there.
+func (d definitions) entry(t reflect.Type) schema {
+	if d[t.Name()] == nil {
+		d[t.Name()] = schema{} // of a section that would hold itself
+		entry := reflect.New(t)
+		entry.Interface().(defaulter).defaults()
+		d[t.Name()] = d.section(t, entry.Elem())
+	}
+	return schema{"$ref": "#/$defs/" + t.Name()}
+}
+
+// section describes a struct; defaults holds its default values, or is invalid where there are none.
+func (d definitions) section(t reflect.Type, defaults reflect.Value) schema {
 	properties, required := schema{}, []string{}
 	for _, k := range keys(t) {
 		var value reflect.Value
 		if defaults.IsValid() {
 			value = defaults.FieldByIndex(k.index)
 		}
-		property := valueSchema(k, k.typ, value)
+		property := d.value(k, k.typ, value)
 		property["description"] = k.doc()
 		properties[k.name] = property
 		if k.tag.Get("required") != "" {
@@ -54,23 +70,22 @@ func sectionSchema(t reflect.Type, defaults reflect.Value) schema {
 	return s
 }
 
-func valueSchema(k key, t reflect.Type, value reflect.Value) schema {
+func (d definitions) value(k key, t reflect.Type, value reflect.Value) schema {
 	switch {
 	case isSection(t):
-		return sectionSchema(t, value)
+		return d.section(t, value)
 	case isEntry(t):
-		entry := reflect.New(t.Elem())
-		entry.Interface().(defaulter).defaults()
-		return sectionSchema(t.Elem(), entry.Elem())
+		return d.entry(t.Elem())
 	case t.Kind() == reflect.Slice:
-		element := reflect.Value{}
-		if d, ok := reflect.New(t.Elem()).Interface().(defaulter); ok {
-			d.defaults()
-			element = reflect.ValueOf(d).Elem()
+		items := schema{}
+		if _, ok := reflect.New(t.Elem()).Interface().(defaulter); ok {
+			items = d.entry(t.Elem())
+		} else {
+			items = d.value(k, t.Elem(), reflect.Value{})
 		}
-		return schema{"type": []string{"array", "null"}, "items": valueSchema(k, t.Elem(), element)}
+		return schema{"type": []string{"array", "null"}, "items": items}
 	case t.Kind() == reflect.Map:
-		s := schema{"type": []string{"object", "null"}, "additionalProperties": valueSchema(k, t.Elem(), reflect.Value{})}
+		s := schema{"type": []string{"object", "null"}, "additionalProperties": d.value(k, t.Elem(), reflect.Value{})}
 		if isEntry(t.Elem()) {
 			s["propertyNames"] = schema{"pattern": namePattern.String()}
 		}
