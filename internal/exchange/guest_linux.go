@@ -4,11 +4,11 @@ import (
 	"io"
 	"sync"
 	"syscall"
-	"unsafe"
+
+	"github.com/headrace/headrace/internal/direct"
 )
 
-// socket reads and writes a connection by system calls that the scheduler is not told of, since they do not block: it would look after threads
-// that are in the system every 20 microseconds, and give their work to others, which costs more than such a call takes.
+// socket reads and writes a connection by package direct.
 type socket struct {
 	raw     syscall.RawConn
 	in, out transfer
@@ -17,7 +17,7 @@ type socket struct {
 // transfer is one way.
 type transfer struct {
 	mu   sync.Mutex
-	call uintptr
+	call func(fd uintptr, p []byte) (int, error)
 	p    []byte
 	n    int
 	err  error
@@ -26,7 +26,7 @@ type transfer struct {
 
 // attach readies the connection.
 func (g *guest) attach() {
-	g.in.call, g.out.call = syscall.SYS_READ, syscall.SYS_WRITE
+	g.in.call, g.out.call = direct.Read, direct.Write
 	g.in.turn, g.out.turn = g.in.once, g.out.whole
 	g.raw, _ = g.TCPConn.SyscallConn() // of a connection that is there it cannot fail
 }
@@ -61,10 +61,10 @@ func (t *transfer) run(wait func(func(fd uintptr) bool) error, p []byte) (int, e
 // once takes what there is. False waits.
 func (t *transfer) once(fd uintptr) bool {
 	for {
-		n, _, err := syscall.RawSyscall(t.call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.p))), uintptr(len(t.p)))
+		n, err := t.call(fd, t.p)
 		switch err {
-		case 0:
-			t.n, t.p = t.n+int(n), t.p[n:]
+		case nil:
+			t.n, t.p = t.n+n, t.p[n:]
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:

@@ -16,17 +16,3 @@ func (k *conn) quietSocket(fd uintptr) bool {
 
 // peeked is where quietSocket puts what it sees.
 type peeked = byte
-
-// read and write are those of a socket that does not block. The scheduler is not told of them, which would cost more than a short wait for them:
-// it looks every 20 microseconds after threads that are in the system, and gives their work to others.
-func read(fd uintptr, p []byte) (int, error) { return direct(syscall.SYS_READ, fd, p) }
-
-func write(fd uintptr, p []byte) (int, error) { return direct(syscall.SYS_WRITE, fd, p) }
-
-func direct(call, fd uintptr, p []byte) (int, error) {
-	n, _, err := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	if err != 0 {
-		return -1, err
-	}
-	return int(n), nil
-}

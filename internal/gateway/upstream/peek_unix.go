@@ -2,11 +2,7 @@
 
 package upstream
 
-import (
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // quietSocket tells whether the socket is open and has no bytes to read.
 func (k *conn) quietSocket(fd uintptr) bool {
@@ -17,7 +13,3 @@ func (k *conn) quietSocket(fd uintptr) bool {
 
 // peeked is where quietSocket puts what it sees.
 type peeked = [1]unix.PollFd
-
-func read(fd uintptr, p []byte) (int, error) { return syscall.Read(int(fd), p) }
-
-func write(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }

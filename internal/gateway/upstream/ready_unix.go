@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/headrace/headrace/internal/direct"
 )
 
 // readiness is what is done with the bare socket: fewer system calls than by net.Conn, and no buffer during a wait. The request is
@@ -84,7 +86,7 @@ func (k *conn) advance(fd uintptr) bool {
 			return true
 		}
 	}
-	n, err := retry(write, fd, r.pending)
+	n, err := retry(direct.Write, fd, r.pending)
 	if n > 0 {
 		k.sent = true
 		r.pending = r.pending[n:]
@@ -107,7 +109,7 @@ func (k *conn) grab(fd uintptr) {
 	if k.buf == nil {
 		k.buf = borrow()
 	}
-	n, err := retry(read, fd, k.buf.b[k.w:])
+	n, err := retry(direct.Read, fd, k.buf.b[k.w:])
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
