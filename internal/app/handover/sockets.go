@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Variables of the environment of a successor.
@@ -140,13 +142,7 @@ func (s *Sockets) files() (names []string, numbers []int, err error) {
 	return names, numbers, nil
 }
 
-func dup(fd int) (int, error) {
-	n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(n), nil
-}
+func dup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
 
 // inherit takes the files of a successor.
 func (s *Sockets) inherit(list string) {

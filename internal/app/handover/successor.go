@@ -30,7 +30,7 @@ func Start(ctx context.Context, program string, args, environ []string, s *Socke
 			_ = syscall.Close(n)
 		}
 	}()
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	pair, err := socketpair()
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,18 @@ func Start(ctx context.Context, program string, args, environ []string, s *Socke
 		return nil, err
 	}
 	return n, nil
+}
+
+// socketpair is two ends that no other child inherits.
+func socketpair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(pair[0])
+		syscall.CloseOnExec(pair[1])
+	}
+	return pair, err
 }
 
 func (n *Successor) reap() {
