@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -48,18 +47,9 @@ func (c *Config) validatePolicy(at string, p *Policy) error {
 
 func (c *Config) validatePrefixes(at string, list []string) error {
 	for i, text := range list {
-		if _, err := ParsePrefix(text); err != nil {
+		if _, err := parsePrefix(text); err != nil {
 			return c.invalid(fmt.Sprintf("%s[%d]", at, i), "%q is not a range of addresses", text).Hinting("write 10.0.0.0/8, 2001:db8::/32 or a single address")
 		}
 	}
 	return nil
-}
-
-// ParsePrefix reads a range of addresses such as 10.0.0.0/8, or a single address.
-func ParsePrefix(text string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(text); err == nil {
-		return a.Prefix(a.BitLen())
-	}
-	p, err := netip.ParsePrefix(text)
-	return p.Masked(), err
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -79,9 +78,10 @@ func New(d Deps) *Server {
 		s.Access = io.Discard
 	}
 	s.access = access.New(s.Access, d.Log)
+	trusted, _ := config.ParsePrefixes(d.Config.Server.TrustedProxies) // the configuration is checked
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
 	s.door = doors.New(doors.Options{Config: d.Config, Engine: d.Engine, Health: d.Health, Log: d.Log, Sockets: d.Sockets, Exchange: exchange.Options{
-		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: proxies(d.Config),
+		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: trusted,
 	}})
 	s.Traffic = s.door.Server.Metrics
 	s.table.Store(&table{})
@@ -102,17 +102,6 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	return s.door.Start(ctx)
-}
-
-// proxies are the addresses of proxies that are believed.
-func proxies(c *config.Config) []netip.Prefix {
-	var list []netip.Prefix
-	for _, text := range c.Server.TrustedProxies {
-		if p, err := config.ParsePrefix(text); err == nil { // the configuration is checked
-			list = append(list, p)
-		}
-	}
-	return list
 }
 
 // Collectors are the figures of routes, and of the access log.

@@ -24,7 +24,7 @@ func (r *Request) Client() netip.Addr {
 	}
 	r.client = r.Peer()
 	trusted := r.server.options.Trusted
-	if len(trusted) == 0 || !within(trusted, r.client) {
+	if len(trusted) == 0 || !trusted.Contains(r.client) {
 		return r.client
 	}
 	hops := strings.Split(r.list("X-Forwarded-For"), ",")
@@ -34,7 +34,7 @@ func (r *Request) Client() netip.Addr {
 			break
 		}
 		r.client = a.Unmap()
-		if !within(trusted, r.client) {
+		if !trusted.Contains(r.client) {
 			break
 		}
 	}
@@ -44,7 +44,7 @@ func (r *Request) Client() netip.Addr {
 // Behind tells whether the peer is a proxy that is trusted.
 func (r *Request) Behind() bool {
 	trusted := r.server.options.Trusted
-	return len(trusted) > 0 && within(trusted, r.Peer())
+	return len(trusted) > 0 && trusted.Contains(r.Peer())
 }
 
 // Secure tells whether the client speaks TLS, with headrace or with a proxy before it that is trusted.
@@ -79,13 +79,4 @@ func (r *Request) list(name string) string {
 		texts[i] = string(v)
 	}
 	return strings.Join(texts, ",")
-}
-
-func within(list []netip.Prefix, a netip.Addr) bool {
-	for _, p := range list {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -40,7 +40,7 @@ type Options struct {
 	// Finish may change the answer before it is written; nil leaves it.
 	Finish func(*Request)
 	// Trusted are the addresses of proxies whose word about the client is believed.
-	Trusted []netip.Prefix
+	Trusted config.Prefixes
 }
 
 // Server is a door.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +37,7 @@ type Doors struct {
 	listeners Listeners
 	certs     *certs.Set // nil without TLS and before Start
 	terms     atomic.Pointer[terms]
-	balancers []netip.Prefix
+	balancers config.Prefixes
 	port      int    // of the door with TLS, as clients see it
 	altSvc    string // value of the header; empty without HTTP/3
 	h2        *h2    // nil without HTTP/2
@@ -53,11 +52,7 @@ func New(o Options) *Doors {
 		o.Sockets = fresh{}
 	}
 	d := &Doors{Options: o}
-	for _, text := range c.ProxyProtocol {
-		if p, err := config.ParsePrefix(text); err == nil { // the configuration is checked
-			d.balancers = append(d.balancers, p)
-		}
-	}
+	d.balancers, _ = config.ParsePrefixes(c.ProxyProtocol) // the configuration is checked
 	e := o.Exchange
 	e.Listen, e.HeaderTimeout, e.IdleTimeout, e.MaxConnections = c.Listen, c.HeaderTimeout, c.IdleTimeout, c.MaxConnections
 	d.around(&e)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
@@ -48,16 +47,7 @@ func (d *Doors) balancer(c *net.TCPConn) bool {
 		return false
 	}
 	a, ok := c.RemoteAddr().(*net.TCPAddr)
-	return ok && within(d.balancers, a.AddrPort().Addr().Unmap())
-}
-
-func within(list []netip.Prefix, a netip.Addr) bool {
-	for _, p := range list {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return ok && d.balancers.Contains(a.AddrPort().Addr().Unmap())
 }
 
 // takeProxy reads the header and not one byte more.

@@ -1,8 +1,6 @@
 package protect
 
 import (
-	"fmt"
-	"net/netip"
 	"sync/atomic"
 
 	"github.com/headrace/headrace/internal/config"
@@ -12,47 +10,21 @@ import (
 
 // Addresses refuses clients by their address: HR4055. What is denied is looked at before what is allowed; an empty allow is all.
 func Addresses(allow, deny []string) (exchange.Policy, error) {
-	allowed, err := prefixes(allow)
+	allowed, err := config.ParsePrefixes(allow)
 	if err != nil {
 		return exchange.Policy{}, err
 	}
-	denied, err := prefixes(deny)
+	denied, err := config.ParsePrefixes(deny)
 	if err != nil {
 		return exchange.Policy{}, err
 	}
 	return exchange.Policy{Admit: func(r *exchange.Request) error {
 		client := r.Client().WithZone("")
-		if within(denied, client) || len(allowed) > 0 && !within(allowed, client) {
+		if denied.Contains(client) || len(allowed) > 0 && !allowed.Contains(client) {
 			return problem.New("HR4055", "requests from %s are not taken", client)
 		}
 		return nil
 	}}, nil
-}
-
-func prefixes(list []string) ([]netip.Prefix, error) {
-	out := make([]netip.Prefix, len(list))
-	for i, text := range list {
-		p, err := config.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("protect: %w", err)
-		}
-		if p.Addr().Is4In6() { // as clients are compared
-			if p, err = p.Addr().Unmap().Prefix(max(0, p.Bits()-96)); err != nil {
-				return nil, fmt.Errorf("protect: %w", err)
-			}
-		}
-		out[i] = p
-	}
-	return out, nil
-}
-
-func within(list []netip.Prefix, a netip.Addr) bool {
-	for i := range list {
-		if list[i].Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // MaxConcurrent refuses requests over n that are under way: HR4057. A request is under way until its answer is written, or has become a tunnel. The count
