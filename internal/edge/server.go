@@ -81,7 +81,7 @@ func New(d Deps) *Server {
 	trusted, _ := config.ParsePrefixes(d.Config.Server.TrustedProxies) // the configuration is checked
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
 	s.door = doors.New(doors.Options{Config: d.Config, Engine: d.Engine, Health: d.Health, Log: d.Log, Sockets: d.Sockets, Exchange: exchange.Options{
-		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Trusted: trusted,
+		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Rest: true, Trusted: trusted,
 	}})
 	s.Traffic = s.door.Server.Metrics
 	s.table.Store(&table{})

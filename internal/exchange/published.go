@@ -7,8 +7,8 @@ import (
 
 // Published is a route as its documentation needs it.
 type Published struct {
-	Route    *config.Route // of a function that declares its route itself: Match, Methods and Name
-	Policy   *config.Policy
-	Function *functions.Function // that job and call lead to; nil for other actions, and while the function is not there
-	Job      bool                // Function is enqueued
+	*config.Route                     // of a function that declares its route itself: Match, Methods and Name
+	Policy        *config.Policy      // that stands around it; nil is nothing
+	Function      *functions.Function // that job and call lead to; nil for other actions, and while the function is not there
+	Job           bool                // Function is enqueued
 }

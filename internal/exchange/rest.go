@@ -77,7 +77,7 @@ func (r *rest) stop(ctx context.Context) {
 	}
 }
 
-// guest is a plain connection of a door, which rests while it is idle.
+// guest is a plain connection of a door. Where the server lets it, it rests while it is idle.
 type guest struct {
 	*net.TCPConn
 	server *Server
@@ -97,9 +97,15 @@ func newGuest(c *net.TCPConn, s *Server) *guest {
 // NetConn is the connection itself.
 func (g *guest) NetConn() net.Conn { return g.TCPConn }
 
+// tired tells whether the connection may go to rest.
+func (g *guest) tired() bool {
+	o := &g.server.options
+	return g.idle && o.Rest && o.IdleTimeout > restAfter
+}
+
 // SetReadDeadline ends the wait for the next request early.
 func (g *guest) SetReadDeadline(t time.Time) error {
-	if g.idle && !t.IsZero() && g.server.options.IdleTimeout > restAfter {
+	if g.tired() && !t.IsZero() {
 		t = t.Add(restAfter - g.server.options.IdleTimeout)
 	}
 	return g.TCPConn.SetReadDeadline(t)
@@ -115,7 +121,7 @@ func (g *guest) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := g.receive(b)
-	if n == 0 && g.idle && errors.Is(err, os.ErrDeadlineExceeded) && g.server.options.IdleTimeout > restAfter {
+	if n == 0 && g.tired() && errors.Is(err, os.ErrDeadlineExceeded) {
 		g.rests.Store(true)
 		return 0, io.EOF
 	}

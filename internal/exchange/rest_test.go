@@ -16,7 +16,7 @@ import (
 // resting starts a server that answers with the length of the body, and connects to it.
 func resting(t *testing.T, idle time.Duration) (*Server, func() (net.Conn, *bufio.Reader)) {
 	t.Helper()
-	s := NewServer(Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 5 * time.Second, IdleTimeout: idle, Log: slog.New(slog.DiscardHandler),
+	s := NewServer(Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 5 * time.Second, IdleTimeout: idle, Rest: true, Log: slog.New(slog.DiscardHandler),
 		Admit: func(*Request) error { return nil },
 		Serve: func(r *Request) error {
 			body, err := r.Body(1 << 20)

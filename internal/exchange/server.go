@@ -39,6 +39,8 @@ type Options struct {
 	Serve func(*Request) error
 	// Finish may change the answer before it is written; nil leaves it.
 	Finish func(*Request)
+	// Rest lets plain connections rest while they are idle, which pays where there may be many.
+	Rest bool
 	// Trusted are the addresses of proxies whose word about the client is believed.
 	Trusted config.Prefixes
 }

@@ -59,11 +59,9 @@ func run(m *testing.M) int {
 // mostMemory is what the process may hold at any time, the worker of the call route not included.
 const mostMemory = 400 << 20
 
-// Thousands of connections were made by then: one leaked for each of a kind would show. The crews of parked connections have dozens by themselves.
-//
 // spare is how many goroutines more there may be in the end: those that are kept for the next connection, and those of parts that begin when they
 // are needed. It is less than one for each client of a crowd.
-const spare = 150
+const spare = 50
 
 // after tells what is not as it was.
 func after(before figures) (complaints []string) {
