@@ -59,7 +59,7 @@ func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
 	}
 	policy := p.config.PolicyOf(c)
 	return proxy.New(c, policy.Edit, p.change.Find, proxy.Deps{
-		Log: p.deps.Log, Metrics: p.proxied, MaxBody: int64(cmp.Or(policy.MaxBody, p.config.Server.MaxBody)), Protected: protected(policy.Auth),
+		Log: p.deps.Log, Metrics: p.proxied, MaxBody: int64(cmp.Or(policy.MaxBody, p.config.Server.MaxBody)), Protected: auth.Headers(policy.Auth),
 	})
 }
 
@@ -131,11 +131,7 @@ func keyed(c *config.Cache, split []config.Share) *config.Cache {
 
 // Publish makes the handlers of one OpenAPI document of all routes and of its page.
 func (p *Plan) Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error) {
-	list := make([]openapi.Route, len(routes))
-	for i, r := range routes {
-		list[i] = openapi.Route{Route: r.Route, Policy: r.Policy, Function: r.Function, Job: r.Job}
-	}
-	text, err := openapi.Document(openapi.Info{}, list)
+	text, err := openapi.Document(openapi.Info{}, routes)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -157,16 +153,4 @@ func (p *Plan) auth(title string) auth.Deps {
 			return target.URL().String(), nil
 		},
 	}
-}
-
-// protected are the headers of requests that auth writes.
-func protected(c *config.Auth) []string {
-	if c == nil {
-		return nil
-	}
-	list := slices.Collect(maps.Keys(c.Headers))
-	if c.Forward != nil {
-		list = append(list, c.Forward.Copy...)
-	}
-	return list
 }

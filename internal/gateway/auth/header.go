@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"maps"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/headrace/headrace/internal/config"
@@ -28,15 +30,22 @@ type headers struct {
 
 func newHeaders(c *config.Auth) *headers {
 	h := &headers{made: c.Headers}
-	for name := range c.Headers {
+	for _, name := range Headers(c) {
 		h.own = append(h.own, strings.ToLower(name))
 	}
-	if c.Forward != nil {
-		for _, name := range c.Forward.Copy {
-			h.own = append(h.own, strings.ToLower(name))
-		}
-	}
 	return h
+}
+
+// Headers are the names of those that a policy may write to the request; nil without a policy.
+func Headers(c *config.Auth) []string {
+	if c == nil {
+		return nil
+	}
+	list := slices.Collect(maps.Keys(c.Headers))
+	if c.Forward != nil {
+		list = append(list, c.Forward.Copy...)
+	}
+	return list
 }
 
 // of makes the headers of somebody. A claim that is not there makes none, and neither does a value that cannot stand in a header.

@@ -8,13 +8,14 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
 )
 
 // function describes a route that leads to a function: arguments in the path, and the others in the query of methods without a body, or in the
 // body.
-func (w *writer) function(r *Route, path string, names, verbs []string) error {
+func (w *writer) function(r *exchange.Published, path string, names, verbs []string) error {
 	fn := r.Function
 	args, err := w.schema(fn, "args", fn.Args)
 	if err != nil {
@@ -107,7 +108,7 @@ func (w *writer) functionBody(fn *functions.Function, args map[string]any, names
 	return map[string]any{"required": len(needed) > 0, "content": content}
 }
 
-func (w *writer) functionAnswers(r *Route, result map[string]any) map[string]any {
+func (w *writer) functionAnswers(r *exchange.Published, result map[string]any) map[string]any {
 	if r.Job {
 		return map[string]any{"202": map[string]any{
 			"description": "The job is stored; the links follow it.", "content": map[string]any{"application/json": map[string]any{"schema": reference("schemas", "accepted")}},

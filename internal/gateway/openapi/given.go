@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -17,7 +18,7 @@ type given struct {
 }
 
 // given describes a route by the document that it is held against: those of its paths that the route leads to.
-func (w *writer) given(r *Route, c *config.OpenAPI) error {
+func (w *writer) given(r *exchange.Published, c *config.OpenAPI) error {
 	d, err := open(c.Document)
 	if err != nil {
 		return err

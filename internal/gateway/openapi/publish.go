@@ -11,7 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/headrace/headrace/internal/config"
-	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/exchange"
 )
 
 // Info is what a document says of itself.
@@ -19,17 +19,6 @@ type Info struct {
 	Title       string // empty is Headrace
 	Version     string // empty is 1
 	Description string
-}
-
-// Route is a route as it is published.
-type Route struct {
-	*config.Route // of a function that declares its route itself: Match, Methods and Name
-	// Policy is what stands around it; nil is nothing.
-	Policy *config.Policy
-	// Function is what job and call lead to; nil for other actions, and while the function is not there.
-	Function *functions.Function
-	// Job tells whether Function is enqueued.
-	Job bool
 }
 
 // writer makes a document.
@@ -43,7 +32,7 @@ type writer struct {
 
 // Document describes routes as OpenAPI 3.1, in JSON. Of routes with the same method and path the first counts. Documents that routes are held
 // against are part of it, below the match of the route; HR4095 if one cannot be read.
-func Document(info Info, routes []Route) ([]byte, error) {
+func Document(info Info, routes []exchange.Published) ([]byte, error) {
 	w := &writer{paths: map[string]any{}, components: map[string]map[string]any{}, ids: map[string]bool{}}
 	w.component("schemas", "problem", problemSchema)
 	w.component("responses", "problem", map[string]any{
@@ -121,7 +110,7 @@ func (w *writer) id(text string) string {
 }
 
 // operation puts an operation in its place, unless another is there.
-func (w *writer) operation(r *Route, path, method string, make func() map[string]any) {
+func (w *writer) operation(r *exchange.Published, path, method string, make func() map[string]any) {
 	item, _ := w.paths[path].(map[string]any)
 	key := strings.ToLower(method)
 	if !slices.Contains(methods[:8], key) || item[key] != nil {
@@ -174,7 +163,7 @@ func template(match string) (path string, names []string) {
 	return path, names
 }
 
-func (w *writer) route(r *Route) error {
+func (w *writer) route(r *exchange.Published) error {
 	path, names := template(r.Match)
 	verbs := r.Verbs()
 	if verbs[0] == config.Any {
@@ -207,7 +196,7 @@ func texts(names []string) (list []any) {
 }
 
 // answers are those of actions without functions.
-func (w *writer) answers(r *Route) map[string]any {
+func (w *writer) answers(r *exchange.Published) map[string]any {
 	text := map[string]any{"type": "string"}
 	switch {
 	case r.Respond != nil:

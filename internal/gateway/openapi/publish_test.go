@@ -11,6 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/workers"
 )
@@ -23,13 +24,13 @@ func function(t testing.TB, f workers.Function) *functions.Function {
 }
 
 // everything is a route of each kind.
-func everything(t testing.TB) []Route {
+func everything(t testing.TB) []exchange.Published {
 	score := function(t, workers.Function{Name: "score", Kind: "call", Doc: "Score an order.\n\nBetter is more.",
 		Args:   []byte(`{"type":"object","required":["id","limit"],"properties":{"id":{"type":"integer"},"limit":{"type":"integer","maximum":12345678901234567890},"tree":{"$ref":"#/$defs/Tree"}},"$defs":{"Tree":{"type":"object","properties":{"left":{"$ref":"#/$defs/Tree"}}}}}`),
 		Result: []byte(`{"$ref":"#/$defs/Out","$defs":{"Out":{"type":["number","null"]}}}`)})
 	import_ := function(t, workers.Function{Name: "import", Kind: "job", Blobs: []string{"file"}, Args: []byte(`{"type":"object","required":["file"],"properties":{"file":{"type":"object"},"self":{"$ref":"#"}}}`)})
 	auth := &config.Policy{Auth: &config.Auth{JWT: &config.JWT{Scopes: []string{"read"}}, Key: &config.KeyAuth{Header: "X-API-Key"}, Basic: &config.Basic{}, OIDC: &config.OIDC{Issuer: "https://id.example.com"}, MTLS: &config.MTLS{}, Optional: true}}
-	return []Route{
+	return []exchange.Published{
 		{Route: &config.Route{Match: "/score/{id}", Methods: []string{"GET"}, Name: "scores"}, Function: score, Policy: auth},
 		{Route: &config.Route{Match: "/score/{id}", Methods: []string{"POST"}}, Function: score},
 		{Route: &config.Route{Match: "/import", Job: "import"}, Function: import_, Job: true},
