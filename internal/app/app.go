@@ -220,8 +220,8 @@ func (a *App) stop() {
 	for _, c := range a.config.Pools {
 		grace = max(grace, c.Grace+stopTime)
 	}
-	within := func(time time.Duration, f func(context.Context)) { // so that what takes too long leaves the others theirs
-		ctx, cancel := context.WithTimeout(context.Background(), time)
+	within := func(limit time.Duration, f func(context.Context)) { // so that what takes too long leaves the others theirs
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		f(ctx)
 	}
