@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func (r *rig) flood(channel string, key func(i int) string) (sent int) {
 
 func TestSlowClients(t *testing.T) {
 	none := func(int) string { return "" }
-	open := func(t *testing.T, slow string) (*rig, *peer, chan int) {
+	open := func(t *testing.T, slow string) (*rig, *peer, *atomic.Int64) {
 		r := newRig(t, func(c *config.Live) {
 			c.MaxQueue = 256 << 10
 			for _, n := range []*config.Namespace{c.Channels, c.Namespaces["chat"]} {
@@ -57,35 +58,25 @@ func TestSlowClients(t *testing.T) {
 		other := r.peer("/websocket")
 		other.enter("")
 		other.ask(fmt.Sprintf(`{"subscribe":{"channel":%q}}`, channel))
-		last := make(chan int, 1)
+		last := &atomic.Int64{}
 		go func() {
-			n := 0
 			for {
 				reply, err := other.next()
 				if err != nil || reply.Push == nil || reply.Push.Pub == nil {
 					return
 				}
 				text, _, _ := strings.Cut(string(reply.Push.Pub.Data), ",")
-				if text != fmt.Sprintf(`{"n":%d`, n+1) {
+				if text != fmt.Sprintf(`{"n":%d`, last.Load()+1) {
 					return
 				}
-				n++
-				select {
-				case <-last:
-				default:
-				}
-				last <- n
+				last.Add(1)
 			}
 		}()
 		return r, slowly, last
 	}
-	reached := func(t *testing.T, last chan int, sent int) {
+	reached := func(t *testing.T, last *atomic.Int64, sent int) {
 		t.Helper()
-		eventually(t, "the other client has all", func() bool {
-			n := <-last
-			last <- n
-			return n == sent
-		})
+		eventually(t, "the other client has all", func() bool { return int(last.Load()) == sent })
 	}
 	t.Run("disconnect", func(t *testing.T) {
 		r, p, last := open(t, "disconnect")

@@ -39,9 +39,30 @@ func (w *crew) init(buffer int) {
 
 func (w *crew) add(tasks ...task) {
 	w.mu.Lock()
-	w.tasks = append(w.tasks, tasks...)
+	w.put(tasks)
 	w.summon()
 	w.mu.Unlock()
+}
+
+func (w *crew) put(tasks []task) {
+	if len(w.tasks)+len(tasks) > cap(w.tasks) && w.head > len(w.tasks)/2 { // a queue that is never empty must not grow by what was taken
+		n := copy(w.tasks, w.tasks[w.head:])
+		clear(w.tasks[n:])
+		w.tasks, w.head = w.tasks[:n], 0
+	}
+	w.tasks = append(w.tasks, tasks...)
+}
+
+func (w *crew) take() task {
+	t := w.tasks[w.head]
+	w.tasks[w.head] = task{}
+	if w.head++; w.head == len(w.tasks) {
+		w.head = 0
+		if w.tasks = w.tasks[:0]; cap(w.tasks) > 4096 {
+			w.tasks = nil
+		}
+	}
+	return t
 }
 
 // summon sends a scout if tasks wait and none is on its way.
@@ -76,14 +97,7 @@ func (w *crew) work() {
 			w.wake.Wait()
 			w.scout = false
 		}
-		t := w.tasks[w.head]
-		w.tasks[w.head] = task{}
-		if w.head++; w.head == len(w.tasks) {
-			w.head = 0
-			if w.tasks = w.tasks[:0]; cap(w.tasks) > 4096 {
-				w.tasks = nil
-			}
-		}
+		t := w.take()
 		w.summon()
 		w.mu.Unlock()
 		switch t.do {
