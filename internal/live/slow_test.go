@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 func (r *rig) stalled(channel string) *peer {
 	r.Helper()
 	p := r.peer("/websocket")
+	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	p.enter("")
 	if reply := p.ask(fmt.Sprintf(`{"subscribe":{"channel":%q}}`, channel)); reply.Subscribe == nil {
 		r.Fatal(reply)
@@ -93,8 +95,7 @@ func TestSlowClients(t *testing.T) {
 		reached(t, last, sent)
 		seen, n := 0, 0
 		for ; n != sent; seen++ {
-			var pad string
-			if _, err := fmt.Sscanf(string(p.push().Pub.Data), `{"n":%d,"pad":%q}`, &n, &pad); err != nil {
+			if _, err := fmt.Sscanf(string(p.push().Pub.Data), `{"n":%d`, &n); err != nil {
 				t.Fatal(err)
 			}
 		}
