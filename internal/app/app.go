@@ -22,6 +22,7 @@ import (
 	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/trim"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -98,6 +99,7 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	hangup := make(chan struct{})
 	go reloads.run(ctx, hangup)
 	a.banner(o, time.Since(began))
+	trim.Now() // what only the start needed
 	watched := make(chan error, 1)
 	if o.Dev {
 		go func() { watched <- a.develop(ctx) }()

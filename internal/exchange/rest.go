@@ -9,12 +9,12 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/headrace/headrace/internal/park"
+	"github.com/headrace/headrace/internal/trim"
 )
 
 // restAfter is how long a kept connection may wait for its next request before it rests: then it costs no goroutine and no buffers. Coming
@@ -61,11 +61,10 @@ func (r *rest) went() {
 	}
 }
 
-// giveBack lets the system have the memory again. What pools hold takes two collections.
+// giveBack lets the system have the memory again.
 func (r *rest) giveBack() {
 	r.gone.Store(0)
-	runtime.GC()
-	debug.FreeOSMemory()
+	trim.Now()
 }
 
 // stop closes what rests, and lets nothing more rest.
