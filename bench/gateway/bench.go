@@ -27,7 +27,7 @@ type sizes struct {
 
 var (
 	full = sizes{
-		rounds: 3, warm: 500 * time.Millisecond, closed: 2 * time.Second, open: 1500 * time.Millisecond, pairs: 3, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
+		rounds: 3, warm: 500 * time.Millisecond, closed: 2 * time.Second, open: 250 * time.Millisecond, pairs: 25, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
 		merges: 2 * time.Second, reloads: 100, replacements: 20,
 	}
 	short = sizes{
@@ -74,7 +74,7 @@ func (b *bench) run(ctx context.Context, all []*contender) (err error) {
 		figures []*figure
 		mine    bool // headrace alone
 	}{
-		{"latency", b.latency, []*figure{added50, added99}, false},
+		{"latency", b.latency, []*figure{half.added50, half.added99, light.added50, light.added99}, false},
 		{"idle", b.parked, []*figure{idlePSS, idleRSS, idleBefore}, false},
 		{"bulk", b.stream, []*figure{download, uploaded}, false},
 		{"merge", b.merge, []*figure{mergeNow, mergeLate}, true},

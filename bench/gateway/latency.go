@@ -8,14 +8,35 @@ import (
 	"github.com/headrace/headrace/bench/load"
 )
 
-// pace is the load of the open loops: half of what headrace does, or, without it, of the first contender that has a rate.
-func (b *bench) pace() float64 {
+// pace is an open loop and what is measured with it.
+type pace struct {
+	share                                                  float64 // of the requests a second that headrace reaches in 1
+	rate, added50, added99, through50, through99, direct99 *figure
+}
+
+var (
+	half = &pace{
+		share: 1. / 2, rate: &figure{name: "6. open loop, half load (requests/s)"},
+		added50: &figure{name: "– added latency p50 (ms)"}, added99: &figure{name: "– added latency p99 (ms)", least: "0.4", aim: "0.2"},
+		through50: &figure{name: "– the latency itself, p50 (ms)"}, through99: &figure{name: "– the latency itself, p99 (ms)"},
+		direct99: &figure{name: "– p99 without a proxy, beside it (ms)"},
+	}
+	light = &pace{
+		share: 1. / 8, rate: &figure{name: "– open loop, an eighth (requests/s)"},
+		added50: &figure{name: "– added latency p50 (ms; an eighth)"}, added99: &figure{name: "– added latency p99 (ms; an eighth)"},
+		through50: &figure{name: "– the latency itself, p50 (ms; an eighth)"}, through99: &figure{name: "– the latency itself, p99 (ms; an eighth)"},
+		direct99: &figure{name: "– p99 without a proxy, beside it (ms; an eighth)"},
+	}
+)
+
+// of is the load in requests a second; where 1 has not run, of a rate that most machines reach.
+func (p *pace) of(b *bench) float64 {
 	for _, title := range b.contenders {
 		if rate, ok := b.median(smallRate, title); ok {
-			return rate / 2
+			return rate * p.share
 		}
 	}
-	return 2000
+	return 20_000 * p.share
 }
 
 // steadily asks in an open loop.
@@ -34,14 +55,6 @@ func steadily(ctx context.Context, r request, rate float64, d time.Duration) (*l
 
 // latency is scenario 6.
 func (b *bench) latency(ctx context.Context, c *contender) error {
-	rate := b.pace()
-	b.note(load50, c.title, rate)
-	if most, ok := b.median(smallRate, c.title); ok && c.title != own && most < rate*1.1 {
-		for _, f := range []*figure{added50, added99} {
-			b.say(f, c.title, "too slow")
-		}
-		return nil
-	}
 	s, err := b.start(ctx, c)
 	if err != nil {
 		return err
@@ -49,6 +62,23 @@ func (b *bench) latency(ctx context.Context, c *contender) error {
 	defer s.stop()
 	if _, _, err := b.closedLoop(ctx, s, s.small(), b.warm); err != nil {
 		return err
+	}
+	for _, p := range []*pace{half, light} {
+		if err := b.paced(ctx, s, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// paced notes the latencies at a load. The windows are short, so that a machine that is stopped for a moment spoils few of them.
+func (b *bench) paced(ctx context.Context, s *server, p *pace) error {
+	rate, title := p.of(b), s.title
+	b.note(p.rate, title, rate)
+	if most, ok := b.median(smallRate, title); ok && title != own && most < rate*1.1 {
+		b.say(p.added50, title, "too slow")
+		b.say(p.added99, title, "too slow")
+		return nil
 	}
 	for range b.pairs {
 		straight, err := steadily(ctx, b.upstream.small(), rate, b.open)
@@ -59,10 +89,11 @@ func (b *bench) latency(ctx context.Context, c *contender) error {
 		if err != nil {
 			return err
 		}
-		b.note(added50, c.title, milli(through.Percentile(50)-straight.Percentile(50)))
-		b.note(added99, c.title, milli(through.Percentile(99)-straight.Percentile(99)))
-		b.note(through50, c.title, milli(through.Percentile(50)))
-		b.note(through99, c.title, milli(through.Percentile(99)))
+		b.note(p.added50, title, milli(through.Percentile(50)-straight.Percentile(50)))
+		b.note(p.added99, title, milli(through.Percentile(99)-straight.Percentile(99)))
+		b.note(p.through50, title, milli(through.Percentile(50)))
+		b.note(p.through99, title, milli(through.Percentile(99)))
+		b.note(p.direct99, title, milli(straight.Percentile(99)))
 	}
 	return nil
 }

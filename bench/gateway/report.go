@@ -29,11 +29,6 @@ var (
 	tlsCPU      = &figure{name: "– server CPU per request (µs, × nginx; TLS)", ratio: true}
 	h2Rate      = &figure{name: "5. HTTP/2 over TLS (requests/s)"}
 	h2CPU       = &figure{name: "– server CPU per request (µs, × nginx; HTTP/2)", ratio: true}
-	load50      = &figure{name: "6. open loop (requests/s)"}
-	added50     = &figure{name: "– added latency p50 (ms)"}
-	added99     = &figure{name: "– added latency p99 (ms)", least: "0.4", aim: "0.2"}
-	through50   = &figure{name: "– the latency itself, p50 (ms)"}
-	through99   = &figure{name: "– the latency itself, p99 (ms)"}
 	idleRSS     = &figure{name: "7. resident memory with idle connections (MB)", least: "60", aim: "30"}
 	idlePSS     = &figure{name: "– proportional (PSS; what processes share counts once)"}
 	idleBefore  = &figure{name: "– resident before"}
@@ -50,7 +45,9 @@ var (
 
 	figures = []*figure{
 		smallRate, smallCPU, largeRate, largeCPU, guardedRate, guardedCPU, tlsRate, tlsCPU, h2Rate, h2CPU,
-		load50, added50, added99, through50, through99, idleRSS, idlePSS, idleBefore, download, uploaded,
+		half.rate, half.added50, half.added99, half.through50, half.through99, half.direct99,
+		light.rate, light.added50, light.added99, light.through50, light.through99, light.direct99,
+		idleRSS, idlePSS, idleBefore, download, uploaded,
 		mergeNow, oneNow, allNow, mergeLate, oneLate, allLate, reloaded, replaced,
 	}
 )
