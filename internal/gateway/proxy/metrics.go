@@ -8,7 +8,6 @@ import (
 
 // Metrics are the figures of all proxies. It is a prometheus.Collector and outlives reloads.
 type Metrics struct {
-	retried  *prometheus.CounterVec
 	mirrored *prometheus.CounterVec
 	tunnels  *prometheus.GaugeVec
 	open     atomic.Int64 // tunnels of all upstreams
@@ -20,7 +19,6 @@ func (m *Metrics) Tunnels() int64 { return m.open.Load() }
 // NewMetrics returns figures that are all 0.
 func NewMetrics() *Metrics {
 	return &Metrics{
-		retried: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "headrace_gateway_retries_total", Help: "Requests that were sent to an upstream once more."}, []string{"upstream"}),
 		mirrored: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "headrace_gateway_mirrored_total",
 			Help: "Requests that were copied to an upstream, by result: ok, failed, or dropped because too many copies were under way or the body was too large."}, []string{"upstream", "result"}),
 		tunnels: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "headrace_gateway_tunnels", Help: "Upgraded connections, such as WebSockets, that are open."}, []string{"upstream"}),
@@ -29,18 +27,12 @@ func NewMetrics() *Metrics {
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	m.retried.Describe(to)
 	m.mirrored.Describe(to)
 	m.tunnels.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	m.retried.Collect(to)
 	m.mirrored.Collect(to)
 	m.tunnels.Collect(to)
-}
-
-func (m *Metrics) retries(upstream string) prometheus.Counter {
-	return m.retried.WithLabelValues(upstream)
 }

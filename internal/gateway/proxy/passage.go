@@ -173,7 +173,6 @@ func (x *passage) ask(r *exchange.Request) error {
 func (x *passage) again(tried *balance.Target) {
 	x.resp.ResetBody()
 	x.pick.Tried = append(x.pick.Tried, tried)
-	x.proxy.metrics.retries(x.way.Name()).Inc()
 }
 
 // stream gives the answer to the client as it comes. The passage ends with it.

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/headrace/headrace/internal/config"
 )
 
@@ -42,10 +40,13 @@ func script(t testing.TB, asked *atomic.Int64, steps ...string) string {
 
 const fine = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Up: 1\r\n\r\nok"
 
-func retries(g *rig, name string) int {
-	var m dto.Metric
-	_ = g.metrics.retries(name).Write(&m)
-	return int(m.GetCounter().GetValue())
+func retries(g *rig, name string) (n int) {
+	for _, s := range g.set.Status() {
+		if s.Name == name {
+			n += int(s.Retries)
+		}
+	}
+	return n
 }
 
 func TestRetries(t *testing.T) {
