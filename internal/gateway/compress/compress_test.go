@@ -304,12 +304,12 @@ func TestMemory(t *testing.T) {
 
 // TestMemoryOfEncoders holds what efforts claims against what encoders take.
 func TestMemoryOfEncoders(t *testing.T) {
-	body := orders(2 << 20)
+	body := orders(768 << 10)
 	s := NewEncoders()
 	for level := range efforts {
 		for e := zstandard; e < encodings; e++ {
 			var before, after runtime.MemStats
-			const several = 4
+			const several = 2
 			var kept []*stream
 			runtime.GC()
 			runtime.GC()

@@ -87,7 +87,7 @@ func TestDecode(t *testing.T) {
 }
 
 func TestBomb(t *testing.T) {
-	bomb := make([]byte, 30<<20)
+	bomb := make([]byte, 8<<20)
 	g := serve(t, section(func(c *config.Compress) { c.Decompress, c.MaxRatio = true, 50 }), echo(100<<20))
 	for _, name := range []string{"zstd", "br", "gzip"} {
 		if status, code, _ := post(t, g.url, name, bytes.NewReader(encode(t, name, bomb))); status != 413 || code != "HR4080" {
