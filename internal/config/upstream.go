@@ -17,6 +17,9 @@ type Upstream struct {
 	Env map[string]string `yaml:"env" secret:"true"`
 	// Time a process of run has until it takes connections.
 	StartTimeout time.Duration `yaml:"start_timeout" min:"100ms"`
+	// Time a process of run that was ready may be unhealthy by health.path until it is ended and started again, as soon as no other one is being
+	// replaced; looked at with each check. 0s never does that.
+	RestartAfter time.Duration `yaml:"restart_after"`
 	// Time a process of run that is replaced or ended has for its requests, and then once more to end after SIGTERM.
 	Grace time.Duration `yaml:"grace"`
 
@@ -152,7 +155,7 @@ func DefaultUpstream() *Upstream {
 
 func (u *Upstream) defaults() {
 	*u = Upstream{
-		Replicas: 1, StartTimeout: 30 * time.Second, Grace: 10 * time.Second,
+		Replicas: 1, StartTimeout: 30 * time.Second, RestartAfter: 30 * time.Second, Grace: 10 * time.Second,
 		Balance: "round_robin", Resolve: 10 * time.Second, Protocol: "http1",
 		Timeout:     Timeout{Connect: 2 * time.Second, Header: time.Minute, Idle: time.Minute},
 		Connections: Connections{Idle: 512, KeepAlive: time.Minute},

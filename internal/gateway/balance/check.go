@@ -42,6 +42,7 @@ func (u *Upstream) check(ctx context.Context, t *Target) {
 			good, bad = 0, bad+1
 		}
 		u.checkEnded(t, good, bad, err)
+		u.restart(t)
 	}
 }
 

@@ -1,6 +1,10 @@
 package balance
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 var (
 	requestsDesc = prometheus.NewDesc("headrace_gateway_upstream_requests_total", "Requests that have ended, by target and class of status; none is without answer.",
@@ -16,11 +20,13 @@ var (
 	refusedDesc  = prometheus.NewDesc("headrace_gateway_upstream_retries_refused_total", "Repetitions that the budget did not allow.", []string{"upstream"}, nil)
 	breakerDesc  = prometheus.NewDesc("headrace_gateway_upstream_breaker_state", "0 closed, 1 open, 2 half open.", []string{"upstream"}, nil)
 	openingsDesc = prometheus.NewDesc("headrace_gateway_upstream_breaker_openings_total", "Times that the breaker opened.", []string{"upstream"}, nil)
+	restartsDesc = prometheus.NewDesc("headrace_gateway_upstream_restarts_total", "Processes of run that were started again, by target and reason: ended (or not ready in time), unhealthy.",
+		[]string{"upstream", "target", "reason"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *Set) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, failuresDesc, busyDesc, upDesc, openDesc, idleDesc, secondsDesc, retriesDesc, refusedDesc, breakerDesc, openingsDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, failuresDesc, busyDesc, upDesc, openDesc, idleDesc, secondsDesc, retriesDesc, refusedDesc, breakerDesc, openingsDesc, restartsDesc} {
 		out <- d
 	}
 }
@@ -52,6 +58,13 @@ func (u *Upstream) collect(out chan<- prometheus.Metric) {
 	gauge(breakerDesc, float64(u.breaker.state.Load()))
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.processes != nil && u.processes.service != nil {
+		for _, p := range u.processes.service.Status() {
+			name := fmt.Sprintf("%s/%d", u.name, p.Number)
+			counter(restartsDesc, uint64(p.Restarts-p.Unhealthy), name, "ended")
+			counter(restartsDesc, uint64(p.Unhealthy), name, "unhealthy")
+		}
+	}
 	for _, t := range u.targets {
 		var one totals
 		one.add(t.load)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/headrace/headrace/internal/gateway/service"
 )
@@ -65,6 +66,18 @@ func (p *processes) release(u *Upstream) {
 	if last {
 		delete(p.set.processes, p.name)
 		p.service.Close()
+	}
+}
+
+// restart has a process replaced that has been unhealthy for restart_after: it may hang, and does not end by itself. It was well before, since
+// a process is a target only once it is ready.
+func (u *Upstream) restart(t *Target) {
+	u.mu.Lock()
+	p, why, since := u.processes, t.why, t.since
+	due := p != nil && t.replica != nil && t.bad && !t.left && u.cfg.RestartAfter > 0 && time.Since(since) >= u.cfg.RestartAfter
+	u.mu.Unlock()
+	if due {
+		p.service.Restart(t.replica, fmt.Sprintf("unhealthy for %s: %s", time.Since(since).Round(time.Millisecond), why))
 	}
 }
 

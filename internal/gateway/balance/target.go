@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headrace/headrace/internal/gateway/service"
 	"github.com/headrace/headrace/internal/gateway/upstream"
 )
 
@@ -18,12 +19,12 @@ import (
 type Target struct {
 	upstream *Upstream
 	address
-	tls    *tls.Config // nil without TLS
-	client *upstream.Client
-	seed   uint64
-	load   *load
-	dialed atomic.Int64  // connections of h2 that are open
-	shared *atomic.Int64 // requests under way of a process, whatever upstreams it had; nil for other targets
+	tls     *tls.Config // nil without TLS
+	client  *upstream.Client
+	seed    uint64
+	load    *load
+	dialed  atomic.Int64     // connections of h2 that are open
+	replica *service.Replica // the process, which counts its requests whatever upstreams it had; nil for other targets
 
 	transport func() http.RoundTripper // made once
 
@@ -90,8 +91,8 @@ func (t *Target) Transport() http.RoundTripper { return t.transport() }
 // Begin counts a request that is about to be sent; End must follow.
 func (t *Target) Begin() {
 	t.busy.Add(1)
-	if t.shared != nil {
-		t.shared.Add(1)
+	if t.replica != nil {
+		t.replica.Busy.Add(1)
 	}
 }
 
@@ -100,8 +101,8 @@ func (t *Target) Begin() {
 // the target. Took is the time since Begin.
 func (t *Target) End(failed bool, status int, took time.Duration) {
 	t.busy.Add(-1)
-	if t.shared != nil {
-		t.shared.Add(-1)
+	if t.replica != nil {
+		t.replica.Busy.Add(-1)
 	}
 	failed = failed || status >= 502 && status <= 504
 	t.load.count(failed, status, took)

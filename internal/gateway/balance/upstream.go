@@ -193,7 +193,7 @@ func (u *Upstream) arrange() {
 	for _, r := range u.replicas {
 		t, isNew := keep(ofReplica(u.name, r))
 		if isNew {
-			t.shared = &r.Busy
+			t.replica = r
 			t.checked = true // it was found ready
 			fresh = append(fresh, t)
 		}

@@ -133,6 +133,11 @@ func (r *Replica) signal(sig syscall.Signal) {
 // after grace, it is killed. Once hard is done that happens at once.
 func (r *Replica) retire(hard context.Context) {
 	r.idle(hard)
+	r.terminate(hard)
+}
+
+// terminate tells a process to end, and kills it after grace.
+func (r *Replica) terminate(hard context.Context) {
 	r.signal(syscall.SIGTERM)
 	timer := time.NewTimer(r.cfg.Grace)
 	defer timer.Stop()

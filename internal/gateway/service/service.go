@@ -19,7 +19,7 @@ type Service struct {
 	cancel     context.CancelFunc
 
 	publishing sync.Mutex // orders the calls of changed
-	rolling    sync.Mutex // one replacement of all at a time
+	rolling    sync.Mutex // one replacement at a time, of all processes or of one that does not answer
 
 	mu    sync.Mutex
 	cfg   *config.Upstream
@@ -57,7 +57,7 @@ func (v *Service) fit() {
 		return
 	}
 	for len(v.slots) < v.cfg.Replicas {
-		k := &slot{service: v, number: len(v.slots) + 1, orders: make(chan order)}
+		k := &slot{service: v, number: len(v.slots) + 1, orders: make(chan order), ends: make(chan ending)}
 		k.ctx, k.cancel = context.WithCancel(v.ctx)
 		v.slots = append(v.slots, k)
 		v.supervisor.work.Go(k.run)
@@ -81,6 +81,22 @@ func (v *Service) Replace(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Restart ends a process that was ready and does not answer any more: it is told to end, killed after grace, and another is started. It returns
+// at once. While a process of the service is being replaced it does nothing, so that one after the other is restarted; who calls does so again.
+func (v *Service) Restart(r *Replica, why string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	i := slices.IndexFunc(v.slots, func(k *slot) bool { return k.current == r })
+	if i < 0 || v.ctx.Err() != nil || !v.rolling.TryLock() {
+		return
+	}
+	k := v.slots[i]
+	v.supervisor.work.Go(func() {
+		defer v.rolling.Unlock()
+		k.restart(r, why)
+	})
 }
 
 // roll replaces all processes until it succeeds or there is another configuration.

@@ -18,19 +18,28 @@ type slot struct {
 	service *Service
 	number  int
 	orders  chan order
+	ends    chan ending
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	current  *Replica  // that takes requests; nil for none. The mutex of the service guards what follows
-	since    time.Time // of current
-	restarts int
-	trouble  string // why there is none, or the last one ended
+	current   *Replica  // that takes requests; nil for none. The mutex of the service guards what follows
+	since     time.Time // of current
+	restarts  int
+	unhealthy int    // of restarts, those of processes that did not answer
+	trouble   string // why there is none, or the last one ended
 }
 
 // order asks for a replacement; the answer goes to done.
 type order struct {
 	ctx  context.Context
 	done chan error
+}
+
+// ending asks that a process that takes connections is ended and started again; done is closed when another has its place or could not be started.
+type ending struct {
+	replica *Replica
+	why     string
+	done    chan struct{}
 }
 
 var (
@@ -50,6 +59,20 @@ func (k *slot) replace(ctx context.Context) error {
 	return <-o.done
 }
 
+// restart replaces a process that does not answer any more, and waits until that has happened or failed once.
+func (k *slot) restart(r *Replica, why string) {
+	e := ending{r, why, make(chan struct{})}
+	select {
+	case k.ends <- e:
+	case <-k.ctx.Done():
+		return
+	}
+	select {
+	case <-e.done:
+	case <-k.ctx.Done():
+	}
+}
+
 // run keeps a process in the slot until it is cancelled, and ends that then.
 func (k *slot) run() {
 	v := k.service
@@ -58,6 +81,7 @@ func (k *slot) run() {
 	var stable <-chan time.Time
 	var current *Replica
 	failures := 0
+	attempted := func() {} // tells who has asked for a restart
 	failed := func(why string) {
 		failures++
 		pause := jitter(backoff(failures))
@@ -107,13 +131,29 @@ func (k *slot) run() {
 			if current != nil {
 				continue
 			}
-			switch err := begin(k.ctx); {
+			err := begin(k.ctx)
+			attempted()
+			attempted = func() {}
+			switch {
 			case err == nil, k.ctx.Err() != nil:
 			case errors.Is(err, errOutdated):
 				restart.Reset(0)
 			default:
 				failed(err.Error())
 			}
+		case e := <-k.ends:
+			if e.replica != current {
+				close(e.done)
+				continue
+			}
+			attempted = func() { close(e.done) }
+			current, stable = nil, nil
+			v.publish(k, nil)
+			e.replica.terminate(v.supervisor.hard)
+			v.mu.Lock()
+			k.unhealthy++
+			v.mu.Unlock()
+			failed(e.why)
 		case o := <-k.orders:
 			ctx, cancel := context.WithCancel(o.ctx)
 			release := context.AfterFunc(k.ctx, cancel)
