@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,16 @@ type shownRoute struct {
 	Title, Match, Action, Target, Place string
 	Methods, Hosts                      []string
 	Header, Query                       map[string]string
+	Policies, Off                       []string
+}
+
+// around are the sections of the policy, as in "limits, secure, auth off".
+func (r *shownRoute) around() string {
+	list := slices.Clone(r.Policies)
+	for _, name := range r.Off {
+		list = append(list, name+" off")
+	}
+	return strings.Join(list, ", ")
 }
 
 // what is all that a request must be.
@@ -45,9 +56,9 @@ func (a *app) routeList() *cobra.Command {
 			}
 			rows := make([][]string, len(told.Routes))
 			for i, r := range told.Routes {
-				rows[i] = []string{r.Title, r.what(), r.Action, r.Target, r.Place}
+				rows[i] = []string{r.Title, r.what(), r.Action, r.Target, r.around(), r.Place}
 			}
-			return table(a.Stdout, []string{"name", "match", "action", "target", "declared"}, rows)
+			return table(a.Stdout, []string{"name", "match", "action", "target", "policies", "declared"}, rows)
 		},
 	}
 }
@@ -83,6 +94,9 @@ func (a *app) routeTest() *cobra.Command {
 				fmt.Fprintf(a.Stdout, "no route: %s %s\n", told.Code, told.Reason)
 			} else {
 				fmt.Fprintf(a.Stdout, "%s: %s %s (%s)\n", told.Route.Title, told.Route.Action, told.Route.Target, told.Route.Place)
+				if around := told.Route.around(); around != "" {
+					fmt.Fprintf(a.Stdout, "  policies: %s\n", around)
+				}
 				for i, value := range told.Params {
 					fmt.Fprintf(a.Stdout, "  parameter %d: %s\n", i+1, printable(value))
 				}

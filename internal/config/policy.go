@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 // DefaultPolicy is the name of the entry of Policies that holds for every route, those of functions included.
 const DefaultPolicy = "defaults"
@@ -35,20 +38,45 @@ type Policy struct {
 	Secure *Secure `yaml:"secure"`
 	// Access log of the route; absent is log.access.
 	Access *Access `yaml:"access"`
+	// Sections that are absent here, whatever the entries after this one and defaults say, as in [auth]. What the route, or an entry before this
+	// one, says itself stays. Without access nothing is logged; without max_body it is server.max_body.
+	Off []string `yaml:"off" enum:"allow,deny,auth,cors,csrf,limits,max_concurrent,max_body,openapi,cache,compress,edit,secure,access"`
+
+	// Without are the auths that are off here. What upstreams believe because one of them writes it, clients cannot write instead.
+	Without []*Auth
 }
 
-// Over returns the policy whose keys come first from p and then from under, in this order.
+// Over returns the policy whose keys come first from p and then from under, in this order. What is off in one of them does not come from
+// those after it.
 func (p Policy) Over(under ...*Policy) Policy {
 	v := reflect.ValueOf(&p).Elem()
 	for _, u := range under {
-		w := reflect.ValueOf(u).Elem()
-		for i := range v.NumField() {
-			if v.Field(i).IsZero() {
-				v.Field(i).Set(w.Field(i))
+		w, off := reflect.ValueOf(u).Elem(), p.Off
+		for _, k := range keys(v.Type()) {
+			if to := v.FieldByIndex(k.index); to.IsZero() && !slices.Contains(off, k.name) {
+				to.Set(w.FieldByIndex(k.index))
 			}
 		}
+		if p.Auth == nil && u.Auth != nil {
+			p.Without = append(slices.Clip(p.Without), u.Auth)
+		}
+		p.Off = slices.Concat(off, u.Off)
 	}
 	return p
+}
+
+// Sections are the names of the sections that hold, and of those that are off, by their keys and in their order.
+func (p *Policy) Sections() (on, off []string) {
+	for _, k := range keys(reflect.TypeFor[Policy]()) {
+		switch {
+		case k.name == "off":
+		case !reflect.ValueOf(p).Elem().FieldByIndex(k.index).IsZero():
+			on = append(on, k.name)
+		case slices.Contains(p.Off, k.name):
+			off = append(off, k.name)
+		}
+	}
+	return on, off
 }
 
 func (p *Policy) defaults() { *p = Policy{} }

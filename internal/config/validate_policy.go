@@ -17,6 +17,12 @@ func (c *Config) validatePolicies() error {
 
 // validatePolicy checks what stands around the action of a route.
 func (c *Config) validatePolicy(at string, p *Policy) error {
+	on, _ := p.Sections()
+	for i, name := range p.Off {
+		if slices.Contains(on, name) {
+			return c.invalid(fmt.Sprintf("%s.off[%d]", at, i), "%s is there and off", name).Hinting("remove one of the two")
+		}
+	}
 	if err := c.validatePrefixes(at+".allow", p.Allow); err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type route struct {
 	target    string // function, folder, upstream or address
 	rule      match.Rule
 	chain     *exchange.Chain
+	sections  []string // of its policy
+	off       []string // of its policy, which hold elsewhere
 	preflight exchange.Handler
 	record    *config.Access // how it is logged; nil is not at all
 	traffic   *traffic
@@ -52,11 +54,14 @@ type Route struct {
 	Action  string            `json:"action"`
 	Target  string            `json:"target,omitempty"`
 	Place   string            `json:"place"`
+
+	Policies []string `json:"policies,omitempty"` // sections that hold, whoever says so
+	Off      []string `json:"off,omitempty"`      // sections that are switched off
 }
 
 func (r *route) view() Route {
 	return Route{Title: r.title, Match: r.rule.Path, Methods: r.rule.Methods, Hosts: r.rule.Hosts, Header: r.rule.Header, Query: r.rule.Query,
-		Action: r.action, Target: r.target, Place: r.place}
+		Action: r.action, Target: r.target, Place: r.place, Policies: r.sections, Off: r.off}
 }
 
 // asPreflight is the route of a CORS preflight.

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/headrace/headrace/internal/config"
@@ -230,7 +231,8 @@ func (b *builder) put(c *config.Route, r *route, p *config.Policy, last exchange
 	}
 	r.chain = exchange.NewChain(serve, append(list, last)...)
 	r.traffic = b.trafficOf(r.title)
-	if r.record = p.Access; r.record == nil {
+	r.sections, r.off = p.Sections()
+	if r.record = p.Access; r.record == nil && !slices.Contains(r.off, "access") {
 		r.record = b.config.Log.Access
 	}
 	var taken *match.Taken[*route]

@@ -59,7 +59,7 @@ func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
 	}
 	policy := p.config.PolicyOf(c)
 	return proxy.New(c, policy.Edit, p.change.Find, proxy.Deps{
-		Log: p.deps.Log, Metrics: p.proxied, MaxBody: int64(cmp.Or(policy.MaxBody, p.config.Server.MaxBody)), Protected: auth.Headers(policy.Auth),
+		Log: p.deps.Log, Metrics: p.proxied, MaxBody: int64(cmp.Or(policy.MaxBody, p.config.Server.MaxBody)), Protected: auth.Headers(&policy),
 	})
 }
 
@@ -90,6 +90,8 @@ func (p *Plan) Policies(r *config.Route, c *config.Policy, scope string) (list [
 	}
 	if c.Auth != nil {
 		add(auth.New(c.Auth, p.auth(r.Title())))
+	} else if len(c.Without) > 0 {
+		add(auth.Without(c.Without), nil)
 	}
 	if c.CSRF != nil {
 		add(protect.CSRF(c.CSRF), nil)

@@ -30,22 +30,43 @@ type headers struct {
 
 func newHeaders(c *config.Auth) *headers {
 	h := &headers{made: c.Headers}
-	for _, name := range Headers(c) {
+	for _, name := range written(c) {
 		h.own = append(h.own, strings.ToLower(name))
 	}
 	return h
 }
 
-// Headers are the names of those that a policy may write to the request; nil without a policy.
-func Headers(c *config.Auth) []string {
-	if c == nil {
-		return nil
+// Headers are the names of those that a client must not send past a policy, since its auth writes them, or one that is off here does where
+// it is not; nil without any.
+func Headers(p *config.Policy) (list []string) {
+	if p.Auth != nil {
+		list = written(p.Auth)
 	}
+	for _, c := range p.Without {
+		list = append(list, written(c)...)
+	}
+	return list
+}
+
+// written are the names of headers that an auth may write to the request.
+func written(c *config.Auth) []string {
 	list := slices.Collect(maps.Keys(c.Headers))
 	if c.Forward != nil {
 		list = append(list, c.Forward.Copy...)
 	}
 	return list
+}
+
+// Without stands where auths are off: everybody may ask, and nobody with the headers that they write elsewhere.
+func Without(list []*config.Auth) exchange.Policy {
+	h := &headers{}
+	for _, c := range list {
+		h.own = append(h.own, newHeaders(c).own...)
+	}
+	return exchange.Policy{Admit: func(r *exchange.Request) error {
+		h.strip(r)
+		return nil
+	}}
 }
 
 // of makes the headers of somebody. A claim that is not there makes none, and neither does a value that cannot stand in a header.

@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/valyala/fasthttp"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/auth"
 	"github.com/headrace/headrace/internal/gateway/keys"
@@ -108,6 +109,18 @@ func TestSpoofedHeaders(t *testing.T) {
 		}
 	}
 	want(t, get(t, at, "Authorization", "Bearer x"), 401, "HR4041")
+}
+
+// Nor does it where the policy is off, for the same upstream.
+func TestSpoofedHeadersWithoutAuth(t *testing.T) {
+	chain := exchange.NewChain(echo, auth.Without([]*config.Auth{{Headers: map[string]string{"X-User": "sub"}}, {Forward: &config.Forward{Copy: []string{"X-Role"}}}}))
+	door := exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", Log: logger(t), Admit: chain.Admit, Serve: chain.Serve, Finish: chain.Finish})
+	must(t, door.Start())
+	t.Cleanup(func() { stop(t, door.Stop) })
+	e := get(t, "http://"+door.Addr().String(), "X-User", "root", "x_role", "admin", "X-Other", "kept").echoed(t)
+	if e.Headers["X-User"] != "" || e.Headers["X_role"] != "" || e.Headers["X-Other"] != "kept" {
+		t.Error(e.Headers)
+	}
 }
 
 // A claim that cannot stand in a header makes none.
