@@ -35,6 +35,9 @@ type Request struct {
 	answer *answer
 	decode func(io.Reader) io.Reader // of the body; nil if it is read as it comes
 	done   []func(Outcome)
+
+	kept     Kept // given with keptBody
+	keptBody []byte
 }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}

@@ -13,6 +13,7 @@ type entry struct {
 	status         int
 	fields         []field
 	body           []byte
+	forms          *forms // of the body; nil if the entry was never kept
 	etag, modified []byte
 	tags           []string
 	host, path     string
@@ -44,6 +45,9 @@ func (e *entry) size() uint32 {
 	}
 	for _, t := range e.tags {
 		n += len(t) + 16
+	}
+	if e.forms != nil {
+		n += e.forms.size()
 	}
 	return uint32(n)
 }

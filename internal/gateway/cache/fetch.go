@@ -166,7 +166,7 @@ func (p *policy) varies(r *exchange.Request, e *entry) bool {
 // keep puts an entry where a request like r finds it.
 func (p *policy) keep(r *exchange.Request, t *try, at id, e *entry) {
 	if e = p.place(r, t, &at, e); e != nil && t.purges == p.store.purges.Load() {
-		p.store.kept.Set(at, e)
+		p.store.put(at, e)
 	}
 }
 
@@ -203,7 +203,7 @@ func (p *policy) later(r *exchange.Request, t *try, at id, e *entry) func(*entry
 	purges := t.purges
 	return func(*entry) {
 		if purges == p.store.purges.Load() {
-			p.store.kept.Set(at, e)
+			p.store.put(at, e)
 		}
 	}
 }

@@ -195,7 +195,7 @@ func (p *policy) refreshed(e *entry, r *exchange.Request, t *try) *entry {
 			next.fields = append(next.fields, f)
 		}
 	}
-	next.body, next.host, next.path = e.body, e.host, e.path
+	next.body, next.forms, next.host, next.path = e.body, e.forms, e.host, e.path
 	return next
 }
 

@@ -48,7 +48,11 @@ func (t *try) reply(r *exchange.Request, e *entry, now time.Duration) error {
 			}
 		}
 	}
-	r.Response.SetBodyRaw(e.body)
+	if e.forms != nil {
+		r.AnswerKept(e.body, e.forms)
+	} else {
+		r.Response.SetBodyRaw(e.body)
+	}
 	return nil
 }
 

@@ -35,6 +35,12 @@ func defaults() *config.Cache {
 
 func newRig(t testing.TB, c *config.Cache, upstream http.HandlerFunc, trusted ...netip.Prefix) *rig {
 	t.Helper()
+	return newRigBehind(t, c, upstream, nil, trusted...)
+}
+
+// newRigBehind has other policies before the cache.
+func newRigBehind(t testing.TB, c *config.Cache, upstream http.HandlerFunc, outer []exchange.Policy, trusted ...netip.Prefix) *rig {
+	t.Helper()
 	r := &rig{t: t, store: NewStore(64 * config.MiB)}
 	t.Cleanup(r.store.Close)
 	r.upstream.Store(&upstream)
@@ -47,7 +53,7 @@ func newRig(t testing.TB, c *config.Cache, upstream http.HandlerFunc, trusted ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := exchange.NewChain(passOn(service.URL), policy)
+	chain := exchange.NewChain(passOn(service.URL), append(outer, policy)...)
 	door := exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Trusted: trusted,
 		Admit: func(q *exchange.Request) error {

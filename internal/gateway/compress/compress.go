@@ -16,6 +16,7 @@ type policy struct {
 	encoders *Encoders
 	offered  []encoding
 	level    string
+	keys     [encodings]string // of what is kept beside a body
 	least    int
 	types    *media
 	memory   int64
@@ -25,6 +26,9 @@ type policy struct {
 // New makes the policy. Encoders are shared by all.
 func New(c *config.Compress, encoders *Encoders) (exchange.Policy, error) {
 	p := &policy{encoders: encoders, level: c.Level, least: int(c.MinSize), types: newMedia(c.Types), memory: int64(c.Memory), ratio: int64(c.MaxRatio)}
+	for e, name := range names {
+		p.keys[e] = name + " " + c.Level
+	}
 	offered := c.Encodings
 	if len(offered) == 0 {
 		offered = config.Encodings
@@ -80,10 +84,12 @@ func (p *policy) finish(r *exchange.Request) {
 	if chosen == identity {
 		return
 	}
+	if kept := r.Kept(); kept != nil {
+		p.kept(r, kept, chosen)
+		return
+	}
 	if r.IsHead() { // what a GET would have, whose length nobody knows
-		weaken(h)
-		h.Del("Accept-Ranges")
-		h.SetContentEncoding(names[chosen])
+		encoded(h, chosen)
 		if stream == nil {
 			r.Response.ResetBody()
 			r.Response.SkipBody = true
@@ -110,9 +116,43 @@ func (p *policy) finish(r *exchange.Request) {
 		}
 	}
 	p.encoders.Traffic.by[chosen].Inc()
-	weaken(h)
-	h.Del("Accept-Ranges")
-	h.SetContentEncoding(names[chosen])
+	encoded(h, chosen)
+}
+
+// kept answers with the compressed form that is kept beside a body, as a GET and as the head of one. The first who wants it makes it.
+func (p *policy) kept(r *exchange.Request, kept exchange.Kept, chosen encoding) {
+	t := p.encoders.Traffic
+	form, ok := kept.Form(p.keys[chosen])
+	switch {
+	case ok && form != nil:
+		t.reused.Inc()
+	case !ok:
+		if form, ok = kept.Make(p.keys[chosen], func(body []byte) ([]byte, bool) { return p.form(body, chosen) }); !ok {
+			t.passed.Inc()
+			return
+		}
+	}
+	if form == nil {
+		return
+	}
+	t.before.Add(float64(len(r.Response.Body())))
+	t.after.Add(float64(len(form)))
+	t.by[chosen].Inc()
+	r.Response.SetBodyRaw(form)
+	encoded(&r.Response.Header, chosen)
+}
+
+// form compresses a body, in memory of its own; nil if that makes it no shorter. ok is false if encoders hold all of the memory.
+func (p *policy) form(body []byte, chosen encoding) (form []byte, ok bool) {
+	e := p.encoders.get(p.level, chosen, p.memory)
+	if e == nil {
+		return nil, false
+	}
+	defer e.put()
+	if out := e.whole(body); len(out) < len(body) {
+		return bytes.Clone(out), true
+	}
+	return nil, true
 }
 
 // whole compresses a body in memory, unless that makes it no shorter.
@@ -167,6 +207,13 @@ func vary(h *fasthttp.ResponseHeader) {
 		return
 	}
 	h.Set("Vary", string(bytes.Join(all, []byte(", ")))+", Accept-Encoding")
+}
+
+// encoded makes the head that of a body that is compressed.
+func encoded(h *fasthttp.ResponseHeader, e encoding) {
+	weaken(h)
+	h.Del("Accept-Ranges")
+	h.SetContentEncoding(names[e])
 }
 
 // weaken makes a strong tag weak: the bytes are not those that it stands for any more.

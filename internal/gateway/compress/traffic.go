@@ -9,6 +9,7 @@ import (
 // Traffic are the figures of compression.
 type Traffic struct {
 	before, after, passed prometheus.Counter
+	reused                prometheus.Counter
 	memory                prometheus.GaugeFunc
 	answers               *prometheus.CounterVec
 	by                    [encodings]prometheus.Counter
@@ -23,6 +24,7 @@ func newTraffic(held *atomic.Int64) *Traffic {
 		before:  counter("compress_before_bytes_total", "Bytes of answers before they were compressed."),
 		after:   counter("compress_after_bytes_total", "Bytes of answers after they were compressed."),
 		passed:  counter("compress_passed_total", "Answers that were not compressed because encoders held compress.memory."),
+		reused:  counter("compress_reused_total", "Compressed answers whose compressed form the cache had kept."),
 		refused: counter("decompress_refused_total", "Encoded requests that were refused: broken, too large, or beyond compress.memory."),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "headrace_gateway_compressed_answers_total", Help: "Answers that were compressed."}, []string{"encoding"}),
 		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "headrace_gateway_compress_memory_bytes", Help: "Memory of encoders and decoders in use."},
@@ -39,7 +41,7 @@ func (t *Traffic) Describe(c chan<- *prometheus.Desc) { prometheus.DescribeByCol
 
 // Collect implements prometheus.Collector.
 func (t *Traffic) Collect(c chan<- prometheus.Metric) {
-	for _, m := range []prometheus.Collector{t.before, t.after, t.passed, t.refused, t.memory, t.answers} {
+	for _, m := range []prometheus.Collector{t.before, t.after, t.passed, t.reused, t.refused, t.memory, t.answers} {
 		m.Collect(c)
 	}
 }
