@@ -24,6 +24,8 @@ type Route struct {
 	Call string `yaml:"call"`
 	// Folder of files to serve.
 	Static string `yaml:"static" path:"true"`
+	// File of the folder, as in index.html, that is the answer where static has no file for a path, with status 200; empty is 404.
+	Fallback string `yaml:"fallback"`
 	// Upstream to pass the request to: a name of upstreams, or an address such as http://127.0.0.1:9000 that needs no more than defaults.
 	Proxy string `yaml:"proxy"`
 	// Upstreams that share the requests of the route; used instead of proxy.

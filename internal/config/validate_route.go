@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"regexp"
@@ -87,6 +88,12 @@ func (c *Config) validateAction(at string, r *Route) error {
 	}
 	if r.Static != "" && !r.Below() {
 		return c.invalid(at+".match", "a static route serves all that is below a path").Hinting("write %s/*", strings.TrimSuffix(r.Match, "/"))
+	}
+	if r.Fallback != "" && r.Static == "" {
+		return c.invalid(at+".fallback", "it belongs to a route with static").Hinting("remove it")
+	}
+	if f := r.Fallback; f != "" && (!fs.ValidPath(f) || f[0] == '.' || strings.Contains(f, "/.")) {
+		return c.invalid(at+".fallback", "%q is not a file of the folder", f).Hinting("write its path in the folder, as in index.html")
 	}
 	passes := r.Proxy != "" || len(r.Split) > 0
 	if !passes && (r.Rewrite != "" || r.Mirror != "") {

@@ -366,6 +366,76 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// Of a folder with a fallback, what is not there is the fallback, and what must not be seen is not there.
+func TestStaticFallback(t *testing.T) {
+	r := newRig(t, func(c *config.Config) {
+		folder := c.Routes[1].Static
+		c.Routes = append(c.Routes, config.Route{Match: "/app/*", Static: folder, Fallback: "docs/index.html"}, config.Route{Match: "/big/*", Static: folder, Fallback: "large.bin"})
+	})
+	for range 2 { // from the disk, from memory
+		for ask, want := range map[string]string{
+			"GET /app/a.txt": "200 hello", "GET /app/": "200 <p>docs", "GET /app/orders/7": "200 <p>docs", "HEAD /app/orders/7": "200 ", "GET /app/orders/": "200 <p>docs", "GET /app/bare": "200 <p>docs",
+			"GET /app/bare/": "200 <p>docs", "GET /app/a.txt/x": "200 <p>docs", "GET /app/J%C3%B6rg%20M": "200 <p>docs", "GET /app/a?next=../b%2f": "200 <p>docs", "GET /app/v1.2": "200 <p>docs", "GET /app/docs": "301 ",
+			"POST /app/orders/7": "405 HR1002", "GET /files/orders/7": "404 HR1014", "GET /app": "404 HR1001",
+			"GET /app/.env": "404 HR1014", "GET /app/.git/config": "404 HR1014", "GET /app/x/.env": "404 HR1014", "GET /app/link.txt": "404 HR1014",
+			"GET /app/../secret.txt": "404 HR1001", "GET /app/%2e%2e/secret.txt": "404 HR1001", "GET /app/x/../y": "404 HR1014", "GET /app/x/%2e%2E/y": "404 HR1014", "GET /app/x/./y": "404 HR1014",
+			"GET /app/x%2f..%2fy": "404 HR1014", "GET /app/x%2Fy": "404 HR1014", "GET /app/x%5c..%5csecret.txt": "404 HR1014", "GET /app/x%00": "404 HR1014", "GET /app/x%0a": "404 HR1014",
+			"GET /app/%252e%252e%252fsecret.txt": "404 HR1014", "GET /app/.../x": "404 HR1014", "GET /app/x/..%20/y": "404 HR1014", "GET /app/" + strings.Repeat("x", 300): "404 HR1014",
+		} {
+			method, path, _ := strings.Cut(ask, " ")
+			request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, nil)
+			must(t, err)
+			if got := r.send(request); got.short() != want {
+				t.Errorf("%s: %v, want %s", ask, got, want)
+			}
+		}
+	}
+	got := r.do("GET", "/app/orders/7", "")
+	tag, at := got.header.Get("ETag"), got.header.Get("Last-Modified")
+	if tag == "" || at == "" || got.header.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+		t.Fatal(got.header)
+	}
+	for name, value := range map[string]string{"If-None-Match": tag, "If-Modified-Since": at} {
+		if got := r.do("GET", "/app/orders/8", "", name, value); got.status != 304 || got.body != "" {
+			t.Error(name, got)
+		}
+	}
+	if got := r.do("GET", "/app/orders/7", "", "Range", "bytes=1-2"); got.String() != "206 p>" {
+		t.Error(got)
+	}
+	if got := r.do("GET", "/app/orders/7", "", "Range", "bytes=900-"); got.short() != "416 HR1013" {
+		t.Error(got)
+	}
+	if got := r.do("GET", "/big/x", "", "Range", "bytes=199995-"); got.String() != "206 56789" || got.header.Get("Cache-Control") != "no-cache" {
+		t.Error(got)
+	}
+	if got := r.do("GET", "/big/x", ""); len(got.body) != 200_000 {
+		t.Error(len(got.body))
+	}
+	must(t, os.Remove(filepath.Join(r.dir, "files", "docs", "index.html")))
+	deadline := time.After(10 * time.Second)
+	for r.do("GET", "/app/orders/7", "").short() != "404 HR1014" {
+		select {
+		case <-deadline:
+			t.Fatal("the fallback is gone, and still served")
+		default:
+		}
+	}
+}
+
+// A fallback must be there, also for headrace check.
+func TestStaticFallbackMissing(t *testing.T) {
+	dir := t.TempDir()
+	for _, fallback := range []string{"index.html", "docs"} {
+		must(t, os.MkdirAll(filepath.Join(dir, "docs"), 0o700))
+		c := config.Default()
+		c.Routes = []config.Route{{Match: "/*", Static: dir, Fallback: fallback}}
+		if _, wrong := edge.Check(c, nil, slog.New(slog.DiscardHandler)); len(wrong) != 1 || wrong[0].Code != "HR9003" || !strings.Contains(wrong[0].Error(), "no file "+fallback) {
+			t.Error(wrong)
+		}
+	}
+}
+
 func TestQueueFull(t *testing.T) {
 	r := newRig(t, func(c *config.Config) {
 		q := *c.Queues[config.DefaultQueue]

@@ -173,14 +173,23 @@ func (s *Server) openAccess(c *config.Config) error {
 // openFolders opens the folders of static routes. Those of former routes stay open until Stop, since answers may be read from them.
 func (s *Server) openFolders(c *config.Config) error {
 	for i, r := range c.Routes {
-		if r.Static == "" || s.folders[r.Static] != nil {
+		if r.Static == "" {
 			continue
 		}
-		root, err := os.OpenRoot(r.Static)
-		if err != nil {
-			return problem.New("HR9003", "folder of a static route: %w", err).At(s.place(c, i)).Hinting("make the folder, or correct routes[%d].static", i)
+		if s.folders[r.Static] == nil {
+			root, err := os.OpenRoot(r.Static)
+			if err != nil {
+				return problem.New("HR9003", "folder of a static route: %w", err).At(s.place(c, i)).Hinting("make the folder, or correct routes[%d].static", i)
+			}
+			s.folders[r.Static] = newFolder(root)
 		}
-		s.folders[r.Static] = newFolder(root)
+		if r.Fallback == "" {
+			continue
+		}
+		if info, err := s.folders[r.Static].root.Stat(r.Fallback); err != nil || !info.Mode().IsRegular() {
+			return problem.New("HR9003", "the folder of a static route has no file %s", r.Fallback).At(s.place(c, i)).
+				Hinting("make the file, or correct routes[%d].fallback", i)
+		}
 	}
 	return nil
 }

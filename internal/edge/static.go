@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"mime"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -45,10 +48,42 @@ type kept struct {
 
 func newFolder(root *os.Root) *folder { return &folder{root: root, kept: map[string]*kept{}} }
 
-// serve answers GET and HEAD; the name of the file begins at this byte of the path.
-func (f *folder) serve(r *exchange.Request, from int) error {
+// serve answers GET and HEAD; the name of the file begins at this byte of the path. Where there is no such file, the answer is the fallback,
+// if it is not empty and the path does not look as if it should lead out of the folder.
+func (f *folder) serve(r *exchange.Request, from int, fallback string) error {
 	full := r.Path()
-	name := full[min(from, len(full)):]
+	err := f.find(r, full[min(from, len(full)):])
+	if fallback != "" && errors.Is(err, fs.ErrNotExist) && !climbs(r.Request.Header.RequestURI()) {
+		return f.find(r, []byte(fallback))
+	}
+	return err
+}
+
+// climbs tells whether a path has what is used to leave a folder: segments of dots, slashes that are escaped, backslashes, escapes that are
+// escaped, or control characters.
+func climbs(path []byte) bool {
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	plain := decode(bytes.Clone(path))
+	if bytes.Count(plain, []byte("/")) != bytes.Count(path, []byte("/")) {
+		return true
+	}
+	for _, c := range plain {
+		if c < ' ' || c == 0x7f || c == '\\' || c == '%' {
+			return true
+		}
+	}
+	for segment := range bytes.SplitSeq(plain, []byte("/")) {
+		if len(segment) > 0 && len(bytes.Trim(segment, ". ")) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// find answers with a file. The error wraps fs.ErrNotExist if there is none, and not if there may be one that is not shown.
+func (f *folder) find(r *exchange.Request, name []byte) error {
 	f.mu.RLock()
 	k := f.kept[string(name)]
 	f.mu.RUnlock()
@@ -67,17 +102,20 @@ func (f *folder) read(r *exchange.Request, name string) error {
 	}
 	for segment := range strings.SplitSeq(file, "/") {
 		if strings.HasPrefix(segment, ".") {
-			return missing(name)
+			return hidden(name)
 		}
 	}
 	opened, err := f.root.Open(file)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return missing(name)
+	case err != nil:
+		return hidden(name)
 	}
 	info, err := opened.Stat()
 	if err != nil {
 		_ = opened.Close()
-		return missing(name)
+		return hidden(name)
 	}
 	if info.IsDir() {
 		_ = opened.Close()
@@ -92,7 +130,7 @@ func (f *folder) read(r *exchange.Request, name string) error {
 	}
 	if !info.Mode().IsRegular() {
 		_ = opened.Close()
-		return missing(name)
+		return hidden(name)
 	}
 	media := mime.TypeByExtension(path.Ext(file))
 	if media == "" {
@@ -148,4 +186,9 @@ func (k *kept) answer(r *exchange.Request) error {
 
 func missing(name string) error {
 	return problem.New("HR1014", "no file %.200q: %w", name, fs.ErrNotExist)
+}
+
+// hidden says the same, of what may be there.
+func hidden(name string) error {
+	return problem.New("HR1014", "no file %.200q: %v", name, fs.ErrNotExist)
 }

@@ -126,7 +126,7 @@ func (b *builder) declared(c *config.Route, place string) {
 			return
 		}
 		prefix := len(strings.TrimSuffix(c.Match, "*"))
-		serve = func(r *exchange.Request) error { return f.serve(r, prefix) }
+		serve = func(r *exchange.Request) error { return f.serve(r, prefix, c.Fallback) }
 	case "job", "call":
 		r.target = c.Job + c.Call
 		fn := b.Functions.Find(r.target)
