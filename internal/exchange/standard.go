@@ -100,13 +100,13 @@ func (t *standard) close() {
 	standards.Put(t)
 }
 
-// read makes the head of the request. What HTTP/1 could not carry unambiguously is refused: HR4030.
+// read makes the head of the request. What HTTP/1 could not carry unambiguously is refused: HR4030; HR4011 is for methods that are not served.
 func (t *standard) read() error {
 	req, h := t.Request, &t.ctx.Request.Header
 	uri := req.RequestURI
 	switch {
 	case req.Method == http.MethodConnect, req.Method == http.MethodTrace:
-		return problem.New("HR4030", "%s is not served", req.Method)
+		return problem.New("HR4011", "%s is not served", req.Method) // no resource has them, which is 501; 405 is for those of other resources
 	case !httpguts.ValidHeaderFieldName(req.Method): // both are tokens
 		return problem.New("HR4030", "the method is no token")
 	case uri != "*" && !strings.HasPrefix(uri, "/") || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }):

@@ -9,7 +9,7 @@ import (
 )
 
 // strict refuses what a service behind, or a proxy before, could understand otherwise, of what fasthttp takes: HR1011, HR4002 or HR4003 with 400, and
-// HR4011 for methods that are not served. It also brings the target into the form that begins with a slash, and Host into one without a dot
+// HR4011 with 501 for methods that no resource has, TRACE and CONNECT. It also brings the target into the form that begins with a slash, and Host into one without a dot
 // at its end. The rest, such as Content-Length that comes twice or is no number, fasthttp has refused before.
 func strict(r *fasthttp.Request) error {
 	h := &r.Header

@@ -22,6 +22,7 @@ func TestMalformed(t *testing.T) {
 		"a space in the authority":   {{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a b"}},
 		"another host":               {{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a"}, {Name: "host", Value: "b"}},
 		"CONNECT":                    {{Name: ":method", Value: "CONNECT"}, {Name: ":authority", Value: "a:443"}},
+		"TRACE":                      {{Name: ":method", Value: "TRACE"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a"}},
 		"a header of connections":    {{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a"}, {Name: "transfer-encoding", Value: "chunked"}},
 		"an upper case name":         {{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a"}, {Name: "X-A", Value: "b"}},
 		"a line in a value":          {{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/hello"}, {Name: ":authority", Value: "a"}, {Name: "x-a", Value: "b\r\nc: d"}},
@@ -47,7 +48,11 @@ func TestMalformed(t *testing.T) {
 			case *http2.RSTStreamFrame, *http2.GoAwayFrame:
 				break reading
 			case *http2.MetaHeadersFrame:
-				if status := frame.PseudoValue("status"); status != "400" {
+				want := "400"
+				if name == "CONNECT" || name == "TRACE" {
+					want = "501"
+				}
+				if status := frame.PseudoValue("status"); status != want {
 					t.Errorf("%s: %s", name, status)
 				}
 				break reading
