@@ -9,6 +9,7 @@ import (
 
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -52,12 +53,17 @@ func (a *authority) Ask(ctx context.Context, event string, request any) ([]byte,
 		ctx, cancel = context.WithTimeout(ctx, askTime)
 		defer cancel()
 	}
-	return a.planes.Run(ctx, fn, args, exchange.Caller{}, a.log)
+	return a.planes.Run(ctx, fn, args, identity.Caller{}, a.log)
 }
 
 // Call runs a call or batch function for a client, of which the function is told. No arguments, or null, are an empty object. Errors are
 // problems, as of an HTTP call.
 func (a *authority) Call(ctx context.Context, function string, args []byte, user, client string) ([]byte, error) {
+	return a.call(ctx, function, args, identity.Caller{User: user, Client: client})
+}
+
+// call is Call for any caller.
+func (a *authority) call(ctx context.Context, function string, args []byte, caller identity.Caller) ([]byte, error) {
 	fn, err := a.planes.Functions.Get(function)
 	if err != nil {
 		return nil, err
@@ -81,5 +87,5 @@ func (a *authority) Call(ctx context.Context, function string, args []byte, user
 	if err := fn.Validate(args); err != nil {
 		return nil, err
 	}
-	return a.planes.Run(ctx, fn, args, exchange.Caller{User: user, Client: client}, a.log)
+	return a.planes.Run(ctx, fn, args, caller, a.log)
 }

@@ -66,7 +66,7 @@ func Default() *Config {
 			Data: "headrace-data", Durability: "fsync", MinFree: 256 * MiB, KeepBlobs: 24 * time.Hour, Replicas: 1,
 		},
 		Server: Server{
-			Listen: ":8080", MaxBody: GiB, MaxJSON: 8 * MiB, JSONDepth: 64, HeaderTimeout: 10 * time.Second,
+			Listen: ":8080", MaxBody: GiB, MaxJSON: 8 * MiB, JSONDepth: 64, MaxClaims: 8 * KiB, HeaderTimeout: 10 * time.Second,
 			IdleTimeout: 2 * time.Minute, FollowTTL: time.Hour, HandoverTimeout: time.Hour,
 			HTTP2: HTTP2{MaxStreams: 250, MaxFrame: 16 * KiB, MaxHeader: 64 * KiB, MaxResets: 200, MaxControl: 10_000},
 		},

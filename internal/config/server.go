@@ -12,6 +12,8 @@ type Server struct {
 	MaxJSON Size `yaml:"max_json" min:"1B"`
 	// Deepest nesting of JSON.
 	JSONDepth int `yaml:"json_depth" min:"1" max:"10000"`
+	// Largest claims of who asks that functions are told, a JSON object; larger ones are left out. Jobs keep them.
+	MaxClaims Size `yaml:"max_claims" max:"64KiB"`
 	// Time a client has to send the head of a request.
 	HeaderTimeout time.Duration `yaml:"header_timeout" min:"1ms"`
 	// Time after which an idle keep-alive connection is closed.

@@ -53,7 +53,7 @@ func (f functionsOnly) Call(ctx context.Context, name string, args []byte, user,
 	if err := fn.Validate(args); err != nil {
 		return nil, err
 	}
-	return f.planes.Run(ctx, fn, args, exchange.Caller{User: user, Client: client}, slog.Default())
+	return f.planes.Run(ctx, fn, args, identity.Caller{User: user, Client: client}, slog.Default())
 }
 
 // openLive starts the live plane of the rig behind a door of its own.

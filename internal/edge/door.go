@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"unique"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/valyala/fasthttp"
@@ -127,8 +128,15 @@ func (d *door) job(r *exchange.Request) error {
 		return err
 	}
 	request := jobs.Request{Function: d.fn.Name, Args: args, Trace: r.Traceparent()}
+	caller := r.Caller(&d.server.Config.Server)
+	if r.Identity != nil {
+		request.Caller = unique.Make(caller)
+	}
 	if key := r.Request.Header.Peek("Idempotency-Key"); len(key) > 0 {
 		request.Idempotency = d.fn.Name + "/" + string(key)
+		if r.Identity != nil { // another user's key is another key; no header has a zero byte
+			request.Idempotency += "\x00" + caller.Method + "\x00" + caller.User
+		}
 		request.BodyHash = xxhash.Sum64(append([]byte(d.fn.Name), functions.Canonical(args)...))
 	}
 	receipts, err := d.server.Jobs.Enqueue(context.Background(), []jobs.Request{request})

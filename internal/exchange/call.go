@@ -11,6 +11,7 @@ import (
 
 	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
@@ -46,7 +47,7 @@ func (p *Planes) Call(r *Request, fn *functions.Function, args []byte, timeout t
 		task.Timeout = seconds(fn.Options.Timeout)
 	}
 	wait := callPatience(fn, task)
-	task.Meta = callMeta(r.Traceparent(), Caller{}, task)
+	task.Meta = callMeta(r.Traceparent(), r.Caller(&p.Config.Server), task)
 	if fn.Stream {
 		return p.callStream(r, fn, task, wait)
 	}
@@ -79,13 +80,16 @@ func callPatience(fn *functions.Function, task *workers.Task) time.Duration {
 }
 
 // callMeta is what the worker is told beside the arguments; nil if there is nothing to tell.
-func callMeta(trace string, caller Caller, task *workers.Task) []byte {
+func callMeta(trace string, caller identity.Caller, task *workers.Task) []byte {
 	var b []byte
-	for _, member := range [...]struct{ name, text string }{{"trace", trace}, {"user", caller.User}, {"client", caller.Client}} {
+	for _, member := range [...]struct{ name, text string }{{"trace", trace}, {"user", caller.User}, {"method", caller.Method}, {"client", caller.Client}} {
 		if member.text != "" {
 			b = append(strictjson.AppendText(append(b, ','), member.name), ':')
 			b = strictjson.AppendText(b, member.text)
 		}
+	}
+	if caller.Claims != "" {
+		b = append(append(b, `,"claims":`...), caller.Claims...)
 	}
 	if task.Timeout > 0 {
 		b = append(b, `,"deadline":`...)

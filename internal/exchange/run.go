@@ -5,16 +5,14 @@ import (
 	"log/slog"
 
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
 )
 
-// Caller is who a function is told that calls it: a live client. Empty members are not told.
-type Caller struct{ User, Client string }
-
 // Run calls a function for somebody who is no HTTP client and returns its result. The arguments must fit its signature already, and are
 // kept. If the context ends, the function is cancelled and the error is the context's. A generator is HR2011.
-func (p *Planes) Run(ctx context.Context, fn *functions.Function, args []byte, caller Caller, log *slog.Logger) ([]byte, error) {
+func (p *Planes) Run(ctx context.Context, fn *functions.Function, args []byte, caller identity.Caller, log *slog.Logger) ([]byte, error) {
 	if fn.Stream {
 		return nil, problem.New("HR2011", "%s gives its result in pieces", fn.Name).At(fn.Name).Hinting("call it over HTTP")
 	}

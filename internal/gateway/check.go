@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/headrace/headrace/internal/config"
-	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/auth"
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/gateway/cache"
@@ -16,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/openapi"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/service"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -29,7 +29,7 @@ func Check(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	return &Gateway{
-		deps: Deps{Config: c, Keys: &keys.Store{}, Log: log, Call: func(_ context.Context, name string, _ []byte, _ exchange.Caller) ([]byte, error) {
+		deps: Deps{Config: c, Keys: &keys.Store{}, Log: log, Call: func(_ context.Context, name string, _ []byte, _ identity.Caller) ([]byte, error) {
 			return nil, problem.New("HR2003", "%s is not run here", name)
 		}},
 		Limits: limit.NewStore(limit.Deps{Log: log}), tokens: auth.NewRegistry(), encoders: compress.NewEncoders(), proxied: proxy.NewMetrics(), merged: merge.NewMetrics(), checked: openapi.NewMetrics(), Cache: cache.NewStore(c.Gateway.CacheMemory),

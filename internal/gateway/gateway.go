@@ -14,7 +14,6 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/engine"
-	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/auth"
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/gateway/cache"
@@ -25,6 +24,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/openapi"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/service"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 )
 
@@ -35,7 +35,7 @@ type Deps struct {
 	Keys   *keys.Store
 	Health *observe.Health
 	// Call runs a function and returns its result, JSON; args are an object.
-	Call func(ctx context.Context, name string, args []byte, caller exchange.Caller) ([]byte, error)
+	Call func(ctx context.Context, name string, args []byte, caller identity.Caller) ([]byte, error)
 	Log  *slog.Logger
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/protect"
 	"github.com/headrace/headrace/internal/gateway/proxy"
 	"github.com/headrace/headrace/internal/gateway/reply"
+	"github.com/headrace/headrace/internal/identity"
 )
 
 // Plan is the gateway of one configuration. It is either committed or discarded.
@@ -55,7 +56,7 @@ func (p *Plan) Handler(c *config.Route) (exchange.Handler, error) {
 	case c.Respond != nil:
 		return reply.NewRespond(c.Respond)
 	case c.Merge != nil:
-		return merge.New(c, merge.Deps{Find: p.change.Find, Call: p.deps.Call, Metrics: p.merged, Log: p.deps.Log})
+		return merge.New(c, merge.Deps{Find: p.change.Find, Call: p.deps.Call, Server: &p.deps.Config.Server, Metrics: p.merged, Log: p.deps.Log})
 	}
 	policy := p.config.PolicyOf(c)
 	return proxy.New(c, policy.Edit, p.change.Find, proxy.Deps{
@@ -145,7 +146,7 @@ func (p *Plan) auth(title string) auth.Deps {
 	return auth.Deps{
 		Route: title, Registry: p.tokens, Keys: p.deps.Keys, Log: p.deps.Log,
 		Call: func(ctx context.Context, name string, args []byte) ([]byte, error) {
-			return p.deps.Call(ctx, name, args, exchange.Caller{})
+			return p.deps.Call(ctx, name, args, identity.Caller{})
 		},
 		Pick: func(name string) (string, error) {
 			target, err := p.change.Find(name).Pick(&balance.Pick{})

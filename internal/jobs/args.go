@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -69,25 +70,29 @@ func (j *Jobs) stored(ctx context.Context, id ID, seq uint64) (*Spec, error) {
 	return r.spec, err
 }
 
-// arguments returns the arguments of a job, from memory or from the journal.
-func (j *Jobs) arguments(b *job) ([]byte, error) {
+// arguments returns the arguments of a job and who asked for it, from memory or from the journal.
+func (j *Jobs) arguments(b *job) ([]byte, identity.Caller, error) {
 	j.mu.Lock()
-	args, seq := b.Args, b.seq
+	args, caller, seq := b.Args, b.caller(), b.seq
 	j.mu.Unlock()
 	if args != nil {
-		return args, nil
+		return args, caller, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	s, err := j.stored(ctx, b.ID, seq)
 	if err != nil {
-		return nil, err
+		return nil, caller, err
 	}
-	return s.Args, nil
+	return s.Args, s.caller(), nil
 }
 
-// forget drops the arguments of a committed job from memory.
+// forget drops the arguments of a committed job, and the claims of its caller, from memory.
 func (j *Jobs) forget(b *job) {
-	j.argBytes -= int64(len(b.Args))
+	j.argBytes -= b.held()
 	b.Args = nil
+	if c := b.caller(); c.Claims != "" {
+		c.Claims = ""
+		b.called(c)
+	}
 }

@@ -158,7 +158,7 @@ func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time) (st
 // offer prepares the arguments and hands the run over. It is false if the pool took none.
 func (j *Jobs) offer(pool *workers.Pool, s start, now time.Time) bool {
 	b := s.run.job
-	args, err := j.arguments(b)
+	args, caller, err := j.arguments(b)
 	if err == nil {
 		args, err = s.fn.Locate(args, j.engine.Blobs())
 	}
@@ -171,7 +171,7 @@ func (j *Jobs) offer(pool *workers.Pool, s start, now time.Time) bool {
 		parts = j.parts(b.After)
 	}
 	j.mu.Lock()
-	meta := b.meta(s.run.traced, s.limit, now, parts)
+	meta := b.meta(caller, s.run.traced, s.limit, now, parts)
 	j.mu.Unlock()
 	handle, ok := pool.Offer(&workers.Task{Function: b.Function, Meta: meta, Args: args, Timeout: s.limit, Sink: s.run})
 	if !ok {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
 )
@@ -34,7 +35,8 @@ type Request struct {
 	Continue    bool
 	Trace       string
 	Parent      ID
-	BodyHash    uint64 // set by the caller together with Idempotency
+	BodyHash    uint64                         // set by the caller together with Idempotency
+	Caller      unique.Handle[identity.Caller] // who asks; the zero handle is nobody
 
 	cron string
 }
@@ -160,7 +162,7 @@ func (j *Jobs) spec(r *Request, now time.Time) (*Spec, error) {
 	}
 	rare := Rare{
 		Key: r.Key, Unique: r.Unique, Idempotency: r.Idempotency, BodyHash: r.BodyHash, Trace: r.Trace, Cron: r.cron,
-		Tags: r.Tags, Parent: r.Parent, After: r.After,
+		Tags: r.Tags, Parent: r.Parent, After: r.After, Caller: r.Caller,
 	}
 	if rare.Tags == nil {
 		rare.Tags = o.Tags
@@ -314,7 +316,7 @@ func (j *Jobs) adopt(b *job) {
 			j.dependents[id] = append(j.dependents[id], b)
 		}
 	}
-	j.argBytes += int64(len(b.Args))
+	j.argBytes += b.held()
 	b.state = Waiting
 	switch {
 	case b.more != nil && b.parents > 0:

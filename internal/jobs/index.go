@@ -178,6 +178,7 @@ type doc struct {
 	Events   uint32          `json:"e"`
 	Tags     []string        `json:"tags,omitempty"`
 	Parent   string          `json:"parent,omitempty"`
+	User     string          `json:"user,omitempty"`
 	Progress json.RawMessage `json:"progress,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Attempts []Attempt       `json:"attempts,omitempty"`
@@ -197,12 +198,12 @@ func rowOf(b *job) row {
 
 // doc encodes the column of that name. A plain job is written by hand: this is done for every job.
 func (r *row) doc(priority Priority) ([]byte, error) {
-	if r.Tags == nil && r.Parent == "" && r.Progress == nil && r.Error == "" && r.attempts == nil && r.due.IsZero() {
+	if r.Tags == nil && r.Parent == "" && r.User == "" && r.Progress == nil && r.Error == "" && r.attempts == nil && r.due.IsZero() {
 		return fmt.Appendf(nil, `{"p":%d,"a":%d,"w":%q,"s":%d,"at":%d,"r":%d,"e":%d}`,
 			priority, r.Attempt, r.Worker, nanos(r.Started), nanos(r.RunAt), r.runs, r.lastEvent), nil
 	}
 	return json.Marshal(doc{Priority: priority, Attempt: r.Attempt, Worker: r.Worker, Started: nanos(r.Started), RunAt: nanos(r.RunAt), Due: nanos(r.due), Runs: r.runs,
-		Events: r.lastEvent, Tags: r.Tags, Parent: r.Parent, Progress: r.Progress, Error: r.Error, Attempts: r.attempts})
+		Events: r.lastEvent, Tags: r.Tags, Parent: r.Parent, User: r.User, Progress: r.Progress, Error: r.Error, Attempts: r.attempts})
 }
 
 // values appends the columns of the row.
@@ -271,7 +272,7 @@ func scanRow(scan func(...any) error) (row, error) {
 		return r, err
 	}
 	r.State, r.Priority = r.state.String(), d.Priority.String()
-	r.Attempt, r.Worker, r.Tags, r.Parent, r.Progress, r.Error = d.Attempt, d.Worker, d.Tags, d.Parent, d.Progress, d.Error
+	r.Attempt, r.Worker, r.Tags, r.Parent, r.User, r.Progress, r.Error = d.Attempt, d.Worker, d.Tags, d.Parent, d.User, d.Progress, d.Error
 	r.Created, r.Finished, r.Started, r.RunAt = fromStored(created), fromStored(finished), fromStored(d.Started), fromStored(d.RunAt)
 	r.due, r.attempts, r.runs, r.lastEvent = fromStored(d.Due), d.Attempts, d.Runs, d.Events
 	if err := setID(&r.id, id); err != nil {

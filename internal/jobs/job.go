@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/engine/blob"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/workers"
 )
 
@@ -178,6 +179,9 @@ type meta struct {
 	Tags       []string        `json:"tags,omitempty"`
 	Enqueued   float64         `json:"enqueued"`
 	Parts      []part          `json:"parts,omitempty"`
+	User       string          `json:"user,omitempty"`
+	Method     string          `json:"method,omitempty"`
+	Claims     json.RawMessage `json:"claims,omitempty"`
 }
 
 // part is the outcome of a job that this one comes after.
@@ -190,8 +194,12 @@ type part struct {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
-func (b *job) meta(traced string, limit time.Duration, now time.Time, parts []part) []byte {
-	m := meta{ID: b.ID.String(), Attempt: b.number(), Queue: b.Queue, Key: b.Key, Trace: traced, Tags: b.Tags, Enqueued: seconds(b.Created), Parts: parts}
+func (b *job) meta(caller identity.Caller, traced string, limit time.Duration, now time.Time, parts []part) []byte {
+	m := meta{ID: b.ID.String(), Attempt: b.number(), Queue: b.Queue, Key: b.Key, Trace: traced, Tags: b.Tags, Enqueued: seconds(b.Created), Parts: parts,
+		User: caller.User, Method: caller.Method}
+	if caller.Claims != "" {
+		m.Claims = json.RawMessage(caller.Claims)
+	}
 	if limit > 0 {
 		m.Deadline = seconds(now.Add(limit))
 	}

@@ -24,6 +24,7 @@ type Info struct {
 	Key      string          `json:"key,omitempty"`
 	Tags     []string        `json:"tags,omitempty"`
 	Parent   string          `json:"parent,omitempty"`
+	User     string          `json:"user,omitempty"` // who asked for it, on a route that knows
 	Attempt  int             `json:"attempt"`
 	Worker   string          `json:"worker,omitempty"`
 	Created  time.Time       `json:"created"`
@@ -53,6 +54,9 @@ func infoOf(b *job) Info {
 		if !t.from.IsZero() {
 			*t.to = t.from.UTC()
 		}
+	}
+	if b.Caller != nobody {
+		i.User = b.Caller.Value().User
 	}
 	if b.more != nil {
 		i.Progress = b.progress

@@ -145,7 +145,7 @@ func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) error {
 	if j.uniques[b.Unique] == b {
 		delete(j.uniques, b.Unique)
 	}
-	j.argBytes -= int64(len(b.Args))
+	j.argBytes -= b.held()
 	delete(j.live, b.ID)
 	delete(j.dependents, b.ID)
 	if seq > r.applied {
@@ -167,7 +167,7 @@ func (r *replayer) carry(seq uint64, c *record) error {
 		q := j.queue(old.Queue)
 		q.pending--
 		q.counts[old.state]--
-		j.argBytes -= int64(len(old.Args))
+		j.argBytes -= old.held()
 	}
 	b := newJob(c.spec)
 	k := c.carried

@@ -7,6 +7,8 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/headrace/headrace/internal/identity"
 )
 
 // ID names a job: a ULID, so that ids sort by time of creation.
@@ -56,9 +58,31 @@ type Rare struct {
 	Tags        []string
 	Parent      ID
 	After       []ID
+	Caller      unique.Handle[identity.Caller] // who asked for it, on a route that knows; the zero handle is nobody. Jobs of one caller share it
 }
 
-var noRare Rare
+var (
+	noRare Rare
+	nobody unique.Handle[identity.Caller]
+)
+
+// called notes who asked for the job.
+func (r *Rare) called(c identity.Caller) {
+	if c != (identity.Caller{}) {
+		r.Caller = unique.Make(c)
+	}
+}
+
+// caller is who asked for the job.
+func (s *Spec) caller() (c identity.Caller) {
+	if s.Caller != nobody {
+		c = s.Caller.Value()
+	}
+	return c
+}
+
+// held is how many bytes of the job the limit on memory counts: its arguments and the claims of its caller.
+func (s *Spec) held() int64 { return int64(len(s.Args) + len(s.caller().Claims)) }
 
 // Numbers of the fields of a spec on the wire. They are never reused.
 const (
@@ -87,6 +111,9 @@ const (
 	fieldTag
 	fieldParent
 	fieldAfter
+	fieldUser
+	fieldMethod
+	fieldClaims
 )
 
 // append writes the spec as protobuf fields, leaving out what is zero.
@@ -126,7 +153,10 @@ func (s *Spec) append(b []byte) []byte {
 	for _, id := range s.After {
 		b = appendBytes(b, fieldAfter, id[:])
 	}
-	return b
+	c := s.caller()
+	b = appendString(b, fieldUser, c.User)
+	b = appendString(b, fieldMethod, c.Method)
+	return appendString(b, fieldClaims, c.Claims)
 }
 
 // parseSpec reads what append wrote. Unknown fields are skipped, so that an older version can read a newer one's journal where the
@@ -135,6 +165,7 @@ func parseSpec(b []byte) (*Spec, error) {
 	s := &Spec{}
 	var rare Rare
 	var p Policy
+	var c identity.Caller
 	err := eachField(b, func(num protowire.Number, v uint64, raw []byte) error {
 		switch num {
 		case fieldID:
@@ -192,6 +223,12 @@ func parseSpec(b []byte) (*Spec, error) {
 			var id ID
 			rare.After = append(rare.After, id)
 			return setID(&rare.After[len(rare.After)-1], raw)
+		case fieldUser:
+			c.User = string(raw)
+		case fieldMethod:
+			c.Method = string(raw)
+		case fieldClaims:
+			c.Claims = string(raw)
 		}
 		return nil
 	})
@@ -199,6 +236,7 @@ func parseSpec(b []byte) (*Spec, error) {
 		return nil, err
 	}
 	s.Policy = unique.Make(p)
+	rare.called(c)
 	s.setRare(rare)
 	return s, nil
 }
@@ -206,7 +244,7 @@ func parseSpec(b []byte) (*Spec, error) {
 // setRare keeps the rare part only if there is one.
 func (s *Spec) setRare(r Rare) {
 	s.Rare = &noRare
-	if r.Key != "" || r.Unique != "" || r.Idempotency != "" || r.Trace != "" || r.Cron != "" || r.Tags != nil || r.After != nil || r.Parent != (ID{}) {
+	if r.Key != "" || r.Unique != "" || r.Idempotency != "" || r.Trace != "" || r.Cron != "" || r.Tags != nil || r.After != nil || r.Parent != (ID{}) || r.Caller != nobody {
 		s.Rare = &r
 	}
 }

@@ -106,7 +106,7 @@ func (j *Jobs) end(b *job, s State, result []byte, a *Attempt, now time.Time) {
 	if j.uniques[b.Unique] == b {
 		delete(j.uniques, b.Unique)
 	}
-	j.argBytes -= int64(len(b.Args))
+	j.argBytes -= b.held()
 	b.ending, b.finished, b.result = true, now, result
 	b.refer(result)
 	b.before, b.state = b.state, s

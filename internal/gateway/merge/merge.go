@@ -12,14 +12,16 @@ import (
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
 )
 
 // Deps are what parts are asked through.
 type Deps struct {
 	Find    func(name string) *balance.Upstream
-	Call    func(ctx context.Context, name string, args []byte, caller exchange.Caller) ([]byte, error)
-	Metrics *Metrics // nil counts for nobody
+	Call    func(ctx context.Context, name string, args []byte, caller identity.Caller) ([]byte, error)
+	Server  *config.Server // bounds what functions are told of who asks
+	Metrics *Metrics       // nil counts for nobody
 	Log     *slog.Logger
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/headrace/headrace/internal/config"
-	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -30,7 +30,7 @@ func TestMerge(t *testing.T) {
 		config.Part{Name: "stock", Upstream: service, Path: "/stock?ids={items.data.items.*.id}&v={items.data.items.0.id}"},
 		config.Part{Call: "score", Body: `{"user": {user.id}, "name": "<{user.name}>", "param": {id}, "all": {items.data.items.*.id}}`, Group: "score"},
 		config.Part{Upstream: service, Path: "/nothing", Group: "none"},
-	), func(_ context.Context, name string, args []byte, _ exchange.Caller) ([]byte, error) {
+	), func(_ context.Context, name string, args []byte, _ identity.Caller) ([]byte, error) {
 		if name != "score" || string(args) != `{"user": 7, "name": "<Ann>", "param": 7, "all": [1,2]}` {
 			t.Errorf("%s gets %s", name, args)
 		}
@@ -82,7 +82,7 @@ func TestFailures(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = io.WriteString(w, "{}")
 	})
-	f := func(ctx context.Context, name string, _ []byte, _ exchange.Caller) ([]byte, error) {
+	f := func(ctx context.Context, name string, _ []byte, _ identity.Caller) ([]byte, error) {
 		switch name {
 		case "bad":
 			return nil, problem.New("HR2011", "secret traceback")

@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/internal/edge/match"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 )
 
@@ -32,7 +33,7 @@ type rig struct {
 	metrics *Metrics
 }
 
-type call func(ctx context.Context, name string, args []byte, caller exchange.Caller) ([]byte, error)
+type call func(ctx context.Context, name string, args []byte, caller identity.Caller) ([]byte, error)
 
 func section(parts ...config.Part) *config.Merge {
 	return &config.Merge{Timeout: 5 * time.Second, Errors: "errors", MaxPart: config.MiB, Parts: parts}
@@ -47,7 +48,7 @@ func serve(t testing.TB, path string, m *config.Merge, f call, upstreams map[str
 	change, err := set.Prepare(context.Background(), cfg)
 	must(t, err)
 	g := &rig{metrics: NewMetrics()}
-	handler, err := New(&config.Route{Match: path, Merge: m}, Deps{Find: change.Find, Call: f, Log: log, Metrics: g.metrics})
+	handler, err := New(&config.Route{Match: path, Merge: m}, Deps{Find: change.Find, Call: f, Server: &cfg.Server, Log: log, Metrics: g.metrics})
 	must(t, err)
 	change.Commit()
 	var table match.Table[exchange.Handler]

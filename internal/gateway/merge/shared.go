@@ -9,6 +9,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/identity"
 )
 
 // shared is what all parts get of the request, copied.
@@ -16,7 +17,7 @@ type shared struct {
 	lines  []byte // headers
 	query  []byte // parameters that are passed on
 	params []string
-	caller exchange.Caller
+	caller identity.Caller
 }
 
 // passed are the headers that parts get unless others are named.
@@ -65,9 +66,7 @@ func (m *Merge) newShared(r *exchange.Request) *shared {
 			}
 		}
 	}
-	if r.Identity != nil {
-		s.caller.User = r.Identity.Subject
-	}
+	s.caller = r.Caller(m.deps.Server)
 	return s
 }
 

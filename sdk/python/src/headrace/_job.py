@@ -39,7 +39,7 @@ class Job:
 
     def __init__(self, id: str = "", *, attempt: int = 1, key: str | None = None, queue: str = "default", tags: tuple[str, ...] = (),
                  deadline: datetime | None = None, parts: tuple[Mapping[str, Any], ...] = (), checkpoint: Any = None, trace: str | None = None,
-                 user: str = "", client: str = "") -> None:
+                 user: str = "", method: str = "", claims: Mapping[str, Any] | None = None, client: str = "") -> None:
         self.id = id
         self.attempt = attempt
         self.key = key
@@ -48,8 +48,10 @@ class Job:
         self.deadline = deadline
         self.parts = parts
         self.trace = trace  # W3C traceparent of this run, to continue in the function's own spans
-        self.user = user  # of the live client that calls the function; empty for others and for anonymous ones
-        self.client = client  # id of its connection
+        self.user = user  # who asks, where the route has an auth policy, or of the live client that calls; empty for anonymous ones
+        self.method = method  # how that is known: jwt, key, basic, oidc, mtls, forward, function; empty where no policy was asked
+        self.claims: Mapping[str, Any] = claims or {}  # what is said of the user, as plain JSON values
+        self.client = client  # id of the live client's connection
         self.cancelled = False
         self._checkpoint = checkpoint
         self._task = 0
@@ -63,7 +65,7 @@ class Job:
         job = cls(known.get("id", ""), attempt=known.get("attempt", 1), key=known.get("key"), queue=known.get("queue", "default"),
                   tags=tuple(known.get("tags") or ()), deadline=None if deadline is None else datetime.fromtimestamp(deadline, timezone.utc),
                   parts=tuple(known.get("parts") or ()), checkpoint=known.get("checkpoint"), trace=known.get("trace"),
-                  user=known.get("user", ""), client=known.get("client", ""))
+                  user=known.get("user", ""), method=known.get("method", ""), claims=known.get("claims"), client=known.get("client", ""))
         job._task = task
         job._channel = channel
         return job
