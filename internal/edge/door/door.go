@@ -9,12 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/edge/certs"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/h2"
 	"github.com/headrace/headrace/internal/observe"
 )
 
@@ -38,10 +37,10 @@ type Doors struct {
 	certs     *certs.Set // nil without TLS and before Start
 	terms     atomic.Pointer[terms]
 	balancers config.Prefixes
-	port      int    // of the door with TLS, as clients see it
-	altSvc    string // value of the header; empty without HTTP/3
-	h2        *h2    // nil without HTTP/2
-	h3        *h3    // nil without HTTP/3
+	port      int     // of the door with TLS, as clients see it
+	altSvc    string  // value of the header; empty without HTTP/3
+	h2        *h2Door // nil without HTTP/2
+	h3        *h3     // nil without HTTP/3
 	stop      sync.Once
 }
 
@@ -112,10 +111,8 @@ func (d *Doors) prepare(ctx context.Context) (err error) {
 	if c.TLS == nil && !c.H2C {
 		return nil
 	}
-	if d.h2, err = newH2(c, d.Server, d.Log); err != nil {
-		return err
-	}
-	d.Server.Protocol(http2.NextProtoTLS, d.h2.serve)
+	d.h2 = newHTTP2(c, d.Server, d.Log)
+	d.Server.Protocol(h2.Protocol, d.h2.serve)
 	d.Server.Protocol(acmeProtocol, func(c net.Conn) error { return c.Close() }) // the handshake was all
 	return nil
 }

@@ -2,7 +2,6 @@ package door
 
 import (
 	"bufio"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -46,14 +45,6 @@ const calmLinger = 500 * time.Millisecond
 // newGuard stands before a connection whose preface is still to come.
 func newGuard(c net.Conn, l limits) *guard {
 	return &guard{Conn: c, in: bufio.NewReaderSize(c, 4<<10), limits: l, read: frames{rest: len(http2.ClientPreface)}}
-}
-
-// secureGuard is one over TLS.
-type secureGuard struct{ *guard }
-
-// ConnectionState is what the server asks TLS for.
-func (g secureGuard) ConnectionState() tls.ConnectionState {
-	return g.Conn.(interface{ ConnectionState() tls.ConnectionState }).ConnectionState()
 }
 
 // Read implements net.Conn.
