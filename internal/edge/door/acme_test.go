@@ -211,6 +211,7 @@ func TestACME(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for a certificate to be renewed")
 	}
+	t.Parallel()
 	for _, challenge := range []string{"http", "tls-alpn"} {
 		t.Run(challenge, func(t *testing.T) {
 			t.Parallel()

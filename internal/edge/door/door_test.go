@@ -107,6 +107,7 @@ func TestProtocols(t *testing.T) {
 
 // An answer that ends early is no whole answer, whatever the protocol.
 func TestShortAnswer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, all)
 	for _, p := range protocols {
 		resp, err := r.client(p).Get(r.url(p, "/short"))
@@ -124,6 +125,7 @@ func TestShortAnswer(t *testing.T) {
 
 // A client that goes away ends the body that is on its way to it, though that has nothing to give.
 func TestGone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, all)
 	for _, p := range protocols {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -147,6 +149,7 @@ func TestGone(t *testing.T) {
 
 // What is sent comes back while more is sent.
 func TestBothWays(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, all)
 	for _, p := range []string{"h2", "h3", "h2c"} {
 		in, out := io.Pipe()

@@ -138,6 +138,7 @@ func TestControlFloods(t *testing.T) {
 
 // A head without end, in CONTINUATION frames, is given up when it is too large.
 func TestContinuationFlood(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	c, f := r.frames()
 	fragment := head("/hello", hpack.HeaderField{Name: "x", Value: string(bytes.Repeat([]byte("y"), 8000))})
@@ -194,18 +195,13 @@ func TestHeaderBomb(t *testing.T) {
 
 // What begins and does not go on is closed within the header timeout, on every door.
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *config.Config, r *rig) {
 		all(c, r)
 		c.Server.HeaderTimeout = 300 * time.Millisecond
 		c.Server.ProxyProtocol = []string{"127.0.0.1/32"}
 	})
-	closed := func(name string, c net.Conn) {
-		_ = c.SetReadDeadline(time.Now().Add(4 * time.Second))
-		if _, err := io.Copy(io.Discard, c); err != nil && errors.Is(err, errTimeout) {
-			t.Errorf("%s: it stays open", name)
-		}
-		c.Close()
-	}
+	slow := map[net.Conn]string{}
 	for name, send := range map[string]string{
 		"nothing": "", "half a preface": "PR", "half a PROXY header": "PROXY TCP4 ", "a header of version 2": string(signature),
 		"a slow head": "PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHos", "nothing after PROXY": "PROXY UNKNOWN\r\n",
@@ -216,13 +212,22 @@ func TestSlow(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = io.WriteString(c, send)
-			closed(name, c)
+			slow[c] = name
 		}
+	}
+	end := time.Now().Add(4 * time.Second)
+	for c, name := range slow {
+		_ = c.SetReadDeadline(end)
+		if _, err := io.Copy(io.Discard, c); err != nil && errors.Is(err, errTimeout) {
+			t.Errorf("%s: it stays open", name)
+		}
+		c.Close()
 	}
 }
 
 // A head of HTTP/2 that does not end is closed within the header timeout.
 func TestSlowHead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *config.Config, _ *rig) { c.Server.HeaderTimeout = 300 * time.Millisecond })
 	for _, whole := range []bool{true, false} {
 		c, f := r.frames()

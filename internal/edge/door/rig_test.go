@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,12 @@ import (
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 )
+
+// Those that run in parallel wait most of the time: for timeouts, and for other processes.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8")
+	m.Run()
+}
 
 // authority signs the certificates of tests.
 type authority struct {
@@ -123,7 +130,7 @@ func newRig(t testing.TB, change func(c *config.Config, r *rig)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second) // clients that are given up may not answer
 		defer cancel()
 		_ = doors.Stop(ctx)
 	})
