@@ -107,7 +107,7 @@ func (a *app) refusal(answer *http.Response) error {
 	if _, known := problem.Catalogue()[told.Code]; !known {
 		return &problem.Error{Code: told.Code, What: or(told.Detail, told.Title), Where: told.Where, Hint: or(told.Hint, "use the headrace of the server's version")}
 	}
-	e := problem.New(told.Code, "%s", or(told.Detail, told.Title)).At(told.Where)
+	e := problem.New(told.Code, "%s", or(told.Detail, told.Title)).At(told.Where).Answering(answer.StatusCode)
 	if told.Hint != "" {
 		e = e.Hinting("%s", told.Hint)
 	}

@@ -100,6 +100,10 @@ def wrong() -> None:
     raise ValueError("not today")
 
 @app.call()
+def refuses(status: int = 422) -> None:
+    raise hr.Fail("no such order", status=status)
+
+@app.call()
 def dies() -> None:
     os._exit(9)
 

@@ -55,6 +55,10 @@ def plus(a: int, b: int) -> int:
 def broken() -> None:
     raise RuntimeError("out of paper")
 
+@app.call(route="GET /refused/{status}")
+def refused(job: hr.Job, status: int) -> None:
+    raise hr.Fail("there is no such paper", status=status)
+
 @app.call()
 def hello(name: str = "you") -> str:
     return "hello " + name
@@ -556,6 +560,22 @@ func BenchmarkStatic(b *testing.B) {
 		if got := r.do("GET", "/files/a.txt", ""); got.status != 200 {
 			b.Fatal(got)
 		}
+	}
+}
+
+// hr.Fail is an answer: the function chooses its status and its words, and its code is nobody's business.
+func TestRefusalsOfFunctions(t *testing.T) {
+	r := newRig(t)
+	for _, status := range []int{404, 409, 422, 503} {
+		got := r.do("GET", fmt.Sprint("/refused/", status), "")
+		told := r.json(got)
+		if got.short() != fmt.Sprint(status, " HR2020") || got.header.Get("Content-Type") != "application/problem+json" || told["status"] != float64(status) ||
+			told["detail"] != "there is no such paper" || told["title"] != "function refused the call" || told["where"] != "refused" {
+			t.Error(got)
+		}
+	}
+	if got := r.do("GET", "/refused/302", ""); got.short() != "500 HR2015" {
+		t.Error(got)
 	}
 }
 

@@ -127,6 +127,8 @@ func (c *call) failure(fn *functions.Function) error {
 			return problem.New("HR2003", "%s", e.Message).At(fn.Name)
 		case e.Kind == "arguments":
 			return problem.New("HR2002", "%s", e.Message).At("/args")
+		case e.Kind == "fail":
+			return problem.New("HR2020", "%s", e.Message).At(fn.Name).Answering(e.Answer())
 		case e.Kind == "unencodable":
 			return problem.New("HR6006", "%s: %s", fn.Name, e.Message).At(fn.Name)
 		case e.Traceback != "" && c.planes.Public:

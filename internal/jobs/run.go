@@ -207,6 +207,9 @@ func (r *run) finish(o workers.Outcome, now time.Time) {
 		// The first crash may be the machine's fault: run again at once. From then on the job is suspect.
 		j.again(b, a, now, time.Duration(b.crashes-1)*time.Second)
 	default:
+		if o.Error != nil {
+			o.Error.Status = 0 // nobody waits for an answer
+		}
 		if !b.Expires.IsZero() && !now.Before(b.Expires) {
 			j.end(b, Expired, nil, a, now)
 			return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/live/history"
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // app is an Authority written in Go, as the app's functions would be.
@@ -47,12 +48,15 @@ func (a *app) Ask(_ context.Context, event string, request any) ([]byte, error) 
 }
 
 func (a *app) Call(_ context.Context, function string, args []byte, _, _ string) ([]byte, error) {
+	if function == "refuses" {
+		return nil, problem.New("HR2020", "no such order").Answering(404)
+	}
 	return fmt.Appendf(nil, `{"function":%q,"args":%s}`, function, args), nil
 }
 
 func TestAuthority(t *testing.T) {
 	a := &app{slow: make(chan struct{})}
-	r := newRig(t, func(c *config.Live) { c.Anonymous = false; c.RPC = []string{"echo"} }, func(d *Deps) { d.Authority = a })
+	r := newRig(t, func(c *config.Live) { c.Anonymous = false; c.RPC = []string{"echo", "refuses"} }, func(d *Deps) { d.Authority = a })
 	p := r.peer("/websocket")
 	hello := p.enter("")
 	if string(hello.Data) != `{"hello":true}` || hello.Subs["welcome"] == nil || r.Connections("ada", 1) == nil {
@@ -71,6 +75,7 @@ func TestAuthority(t *testing.T) {
 		`{"subscribe":{"channel":"moderated-slow"}}`:   105,
 		`{"subscribe":{"channel":"moderated"}}`:        0,
 		`{"rpc":{"method":"other","data":{}}}`:         104,
+		`{"rpc":{"method":"refuses","data":{}}}`:       107,
 	} {
 		if got := code(p.ask(command)); got != want {
 			t.Errorf("%s: %d instead of %d", command, got, want)

@@ -16,6 +16,8 @@ import (
 func rpcFailure(err error) error {
 	p := problem.From(err)
 	switch status := p.Status(); {
+	case p.Code == "HR2020": // whatever its status is, the function found the words
+		return &Failure{Code: ErrBadRequest.Code, Message: p.What}
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
 		return ErrTooManyRequests
 	case status == http.StatusNotFound:

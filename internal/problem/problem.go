@@ -3,6 +3,7 @@
 package problem
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,7 +21,9 @@ type Error struct {
 	What  string
 	Where string
 	Hint  string
-	cause error
+
+	status int // 0 is that of the code
+	cause  error
 }
 
 // Entry is one code of the catalogue.
@@ -58,8 +61,11 @@ func (e *Error) Hinting(format string, args ...any) *Error {
 	return e
 }
 
-// Status is the HTTP status of the code.
-func (e *Error) Status() int { return Catalogue()[e.Code].Status }
+// Answering replaces the HTTP status of the catalogue.
+func (e *Error) Answering(status int) *Error { e.status = status; return e }
+
+// Status is the HTTP status: that of the code, unless it was replaced.
+func (e *Error) Status() int { return cmp.Or(e.status, Catalogue()[e.Code].Status) }
 
 // Title is the catalogue's short name of the code.
 func (e *Error) Title() string { return Catalogue()[e.Code].Title }

@@ -102,7 +102,16 @@ type TaskError struct {
 	Type      string  `json:"type"`
 	Message   string  `json:"message"`
 	Traceback string  `json:"traceback,omitempty"`
-	After     float64 `json:"after,omitempty"` // seconds, for kind retry; 0 if not given
+	After     float64 `json:"after,omitempty"`  // seconds, for kind retry; 0 if not given
+	Status    int     `json:"status,omitempty"` // HTTP status for who called, for kind fail; 0 if not given
+}
+
+// Answer is the HTTP status that a call of kind fail is answered with: 422 unless the function gave another one of an error.
+func (e *TaskError) Answer() int {
+	if e.Status < 400 || e.Status > 599 {
+		return 422
+	}
+	return e.Status
 }
 
 // Death is the cause of a worker's end.

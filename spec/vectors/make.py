@@ -55,7 +55,8 @@ SCHEMA = {"type": "object", "properties": {"table": {"type": "object"}, "top": {
 BLOB = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 META = {"id": "01JD8Q6Z7TN1V6B3ZK4T5W8XYZ", "attempt": 2, "key": "LH", "queue": "reports", "deadline": 1764003600.5,
         "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "checkpoint": {"row": 41}, "tags": ["nightly"],
-        "enqueued": 1764000000.25, "parts": [{"id": "01JD8Q6Z7TN1V6B3ZK4T5W8XY0", "state": "succeeded", "result": 3}]}
+        "enqueued": 1764000000.25, "parts": [{"id": "01JD8Q6Z7TN1V6B3ZK4T5W8XY0", "state": "succeeded", "result": 3}],
+        "user": "ann", "method": "jwt", "claims": {"sub": "ann", "roles": ["clerk"]}}
 
 add_json("hello", 1, 0, {
     "protocol": 1, "sdk": "python 0.1.0", "runtime": "CPython 3.11.7", "pid": 4711, "app": "app.py",
@@ -103,6 +104,7 @@ add_json("error", 11, 7, {"kind": "error", "type": "ValueError", "message": "no 
 add_json("error-retry", 11, 7, {"kind": "retry", "type": "Retry", "message": "rate limited", "traceback": "", "after": 5.0})
 for kind in ("fail", "cancelled", "unencodable", "arguments"):
     add_json(f"error-{kind}", 11, 7, {"kind": kind, "type": "Example", "message": kind, "traceback": ""})
+add_json("error-fail-status", 11, 7, {"kind": "fail", "type": "Fail", "message": "no such order", "traceback": "", "status": 404})
 add_json("error-of-import", 11, 0, {"kind": "error", "type": "ModuleNotFoundError", "message": "No module named 'pandas'", "traceback": TRACE})
 for reason, step in (("cancelled", 1), ("timeout", 2), ("drain", 1), ("gone", 2)):
     add_json(f"cancel-{reason}", 12, 7, {"reason": reason, "step": step})

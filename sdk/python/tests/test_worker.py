@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import struct
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from conftest import Start
 from supervisor import DEADLINE, Result, results, task_entry
 
-from headrace import _frame
+import headrace as hr
+from headrace import _frame, _trace
 
 APP = """
         import logging, os, sys, datetime, dataclasses
@@ -26,6 +29,15 @@ APP = """
             job.progress(1, 2, "half")
             return a + b
 
+        @app.call()
+        def caller() -> list[object]:
+            job = hr.current_job()
+            return [job.user, job.method, job.claims, job.client]
+
+        @app.call()
+        async def later(job: hr.Job) -> list[object]:
+            return [job.user, job.method, job.claims, job.client]
+
         @app.job()
         def boom(text: str) -> None:
             try:
@@ -37,6 +49,7 @@ APP = """
         def give(what: str) -> object:
             if what == "retry": raise hr.Retry("later", after="5s")
             if what == "fail": raise hr.Fail("never")
+            if what == "gone": raise hr.Fail("no such thing", status=404)
             if what == "exit": sys.exit(3)
             return {"nan": float("nan"), "bytes": b"x", "object": object(), "set": {1}, "date": datetime.date(2026, 1, 2),
                     "surrogate": "\\ud800", "large": "x" * (17 << 20)}[what]
@@ -163,7 +176,11 @@ def test_errors(start: Start) -> None:
     assert "KeyError: 'inner'" in error["traceback"] and "direct cause" in error["traceback"] and "headrace" not in error["traceback"]
     assert worker.fails("give", {"what": "retry"}) | {"traceback": ""} == {
         "kind": "retry", "type": "Retry", "message": "later", "traceback": "", "after": 5.0}
-    assert worker.fails("give", {"what": "fail"})["kind"] == "fail"
+    error = worker.fails("give", {"what": "fail"})
+    assert (error["kind"], error["message"], error["status"]) == ("fail", "never", 422)
+    error = worker.fails("give", {"what": "gone"})
+    assert (error["kind"], error["message"], error["status"]) == ("fail", "no such thing", 404)
+    assert "status" not in worker.fails("boom", {"text": "x"})
     assert worker.fails("give", {"what": "exit"})["type"] == "SystemExit"
     for what, text in (("nan", "NaN"), ("bytes", "job.blob"), ("object", "no JSON"), ("surrogate", "surrogate"), ("large", "16777216")):
         error = worker.fails("give", {"what": what})
@@ -215,6 +232,38 @@ def test_meta(start: Start) -> None:
             "parts": [{"id": "p", "state": "succeeded", "result": 1}]}
     assert worker.run("meta", {}, meta) == ["j1", 2, "LH", "q", ["a"], "2100-01-01T00:00:00+00:00", {"row": 4}, meta["parts"], True]
     assert worker.run("meta") == ["", 1, None, "default", [], None, None, [], True]
+
+
+@pytest.mark.parametrize("function", ["caller", "later"])
+def test_a_function_learns_who_asks(start: Start, function: str) -> None:
+    worker = start(APP)
+    claims = {"sub": "ann", "roles": ["clerk"]}
+    assert worker.run(function, {}, {"user": "ann", "method": "jwt", "claims": claims}) == ["ann", "jwt", claims, ""]
+    assert worker.run(function, {}, {"user": "bob", "client": "c1"}) == ["bob", "", {}, "c1"]
+    assert worker.run(function) == ["", "", {}, ""]
+
+
+def test_who_asks_is_given_in_tests_of_functions() -> None:
+    job = hr.Job(user="ann", method="key", claims={"metadata": {"plan": "gold"}})
+    assert (job.user, job.method, job.claims["metadata"], hr.Job().claims) == ("ann", "key", {"plan": "gold"}, {})
+
+
+@pytest.mark.parametrize("status", [-1, 200, 399, 600])
+def test_a_failure_has_the_status_of_an_error(status: int) -> None:
+    assert [hr.Fail("no").status, *(hr.Fail("no", status=s).status for s in (400, HTTPStatus.GONE, 599))] == [422, 400, 410, 599]
+    with pytest.raises(ValueError, match=f"status is {status}"):
+        hr.Fail("no", status=status)
+
+
+def test_a_failure_of_ones_own() -> None:
+    class Missing(hr.Fail):
+        status = 404
+
+        def __init__(self) -> None:
+            Exception.__init__(self, "there is none")
+
+    told = json.loads(_trace.body(Missing()))
+    assert (told["kind"], told["type"], told["message"], told["status"]) == ("fail", "Missing", "there is none", 404)
 
 
 def test_generator_checkpoint(start: Start) -> None:

@@ -31,7 +31,16 @@ class Retry(Exception):
 
 
 class Fail(Exception):
-    """Raise it to end the job as failed without any further retry."""
+    """Raise it to end the job as failed without any further retry. Who called a function that is no job gets the message as a problem
+    (HR2020) with this HTTP status, from 400 to 599."""
+
+    status = 422
+
+    def __init__(self, message: str = "the function refused", *, status: int = 422) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"status is {status}, must be from 400 to 599")
+        super().__init__(message)
+        self.status = int(status)  # of http.HTTPStatus, too
 
 
 class Cancelled(BaseException):

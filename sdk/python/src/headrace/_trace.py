@@ -50,6 +50,8 @@ def body(error: BaseException, kind: str | None = None) -> bytes:
         shown["traceback"] = f"<the traceback cannot be made: {type(broken).__name__}>"
     if isinstance(error, Retry) and error.after is not None:
         shown["after"] = error.after
+    if isinstance(error, Fail) and kind == "fail":
+        shown["status"] = error.status
     return lossy(shown)
 
 
