@@ -123,7 +123,7 @@ func TestFunction(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		case "broken":
-			return nil, problem.New("HR2015", "KeyError: 'x'")
+			return nil, problem.New("HR2015", "KeyError: 'x'\nTraceback of a function")
 		}
 		return nil, problem.New("HR2015", "Deny: you are blocked\nTraceback of a function")
 	}
@@ -146,7 +146,10 @@ func TestFunction(t *testing.T) {
 	}
 	want(t, get(t, at, "Authorization", "odd"), 500, "HR4052")
 	want(t, get(t, at, "Authorization", "slow"), 504, "HR4050")
-	want(t, get(t, at, "Authorization", "broken"), 500, "HR2015")
+	broken := get(t, at, "Authorization", "broken")
+	if want(t, broken, 500, "HR2015"); strings.Contains(broken.body, "Traceback") {
+		t.Error(broken.body)
+	}
 	get(t, serve(t, load(t, "{optional: true, "+section+"}"), d)+"/a?x=1").echoed(t)
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type function struct {
 	call    func(ctx context.Context, name string, args []byte) ([]byte, error)
 	route   string
 	headers *headers
+	log     *slog.Logger
 	known   *recall[[sha256.Size]byte, *verdict]
 }
 
@@ -32,7 +34,7 @@ func addFunction(c *config.Auth, d Deps, p *policy) error {
 	if d.Call == nil {
 		return errors.New("auth: there is nobody to call functions")
 	}
-	f := &function{config: c.Function, call: d.Call, route: d.Route, headers: p.headers, known: newRecall[[sha256.Size]byte, *verdict](knownRequests)}
+	f := &function{config: c.Function, call: d.Call, route: d.Route, headers: p.headers, log: d.Log, known: newRecall[[sha256.Size]byte, *verdict](knownRequests)}
 	p.add("function", f.ask, "Bearer")
 	return nil
 }
@@ -123,7 +125,7 @@ func (f *function) ask(r *exchange.Request) (*grant, error) {
 	return v.grant, v.err
 }
 
-// denied makes a refusal of what a function raised as hr.Deny, and leaves other errors to the log: what a client is told says nothing of the function.
+// denied makes a refusal of what a function raised as hr.Deny, and leaves tracebacks to the log: what a client is told says nothing of the code.
 func (f *function) denied(err error) error {
 	p := problem.From(err)
 	reason, denied := strings.CutPrefix(p.What, "Deny: ")
@@ -131,6 +133,10 @@ func (f *function) denied(err error) error {
 	case p.Code == "HR2015" && denied:
 		reason, _, _ = strings.Cut(reason, "\n")
 		return problem.New("HR4051", "%s", reason)
+	case p.Code == "HR2015":
+		f.log.Warn("function raised", "function", f.config.Name, "error", p.What)
+		what, _, _ := strings.Cut(p.What, "\n")
+		return problem.New("HR2015", "%s", what)
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New("HR4050", "%s did not decide within %s", f.config.Name, f.config.Timeout)
 	}
