@@ -149,7 +149,7 @@ func TestCalls(t *testing.T) {
 		`count {"n":2}`: "200 {\"i\":0}\n{\"i\":1}\n", `count {"n":0}`: "200 ",
 		`slow {}`: "504 HR2013", `answer?timeout=0s {}`: "200 0", `wrong {}`: "500 HR2015", `dies {}`: "502 HR2016", `answer {"index":"x"}`: "422 HR2002",
 		`count {"n":0,"fail":true}`: "500 HR2015",
-		`refuses {}`: "422 HR2020", `refuses {"status":400}`: "400 HR2020", `refuses {"status":404}`: "404 HR2020", `refuses {"status":599}`: "599 HR2020",
+		`refuses {}`:                "422 HR2020", `refuses {"status":400}`: "400 HR2020", `refuses {"status":404}`: "404 HR2020", `refuses {"status":599}`: "599 HR2020",
 		`refuses {"status":200}`: "500 HR2015",
 	} {
 		path, body, _ := strings.Cut(path, " ")
