@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
@@ -23,19 +22,8 @@ func handover(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: handover")
 	}
-	release := make(chan struct{})
-	end := sync.OnceFunc(func() { close(release) })
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/long" {
-			_, _ = w.Write([]byte("begun "))
-			w.(http.Flusher).Flush()
-			<-release
-		}
-		_, _ = w.Write([]byte("ended"))
-	}))
-	ts.Defer(upstream.Close)
-	ts.Defer(end)
-	ts.Check(os.WriteFile(ts.MkAbs("headrace.yaml"), []byte("routes: [{match: /*, proxy: \""+upstream.URL+"\"}]\n"), 0o600))
+	upstream, end := slow(ts)
+	ts.Check(os.WriteFile(ts.MkAbs("headrace.yaml"), []byte("routes: [{match: /*, proxy: \""+upstream+"\"}]\n"), 0o600))
 	serve(ts, false, []string{"run"})
 	public := ts.Getenv("PUBLIC")
 
@@ -43,44 +31,65 @@ func handover(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer long.Body.Close()
 
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var clients sync.WaitGroup
-	var asked atomic.Int64
-	var failed atomic.Pointer[string]
-	for n := range 8 {
-		clients.Go(func() {
-			client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: n%2 == 0}}
-			for ctx.Err() == nil {
-				if err := ask(client, public+"/"); err != nil {
-					text := err.Error()
-					failed.Store(&text)
-				}
-				asked.Add(1)
-			}
-		})
-	}
+	crowd := newCrowd(public + "/")
+	defer crowd.end()
 	pid, err := strconv.Atoi(ts.Getenv("PID"))
 	ts.Check(err)
 	for number := range 3 {
 		ts.Check(syscall.Kill(pid, syscall.SIGUSR2))
-		next := successor(ts, number)
+		next := successor(ts, handed, number)
 		ts.Defer(func() { _ = syscall.Kill(next, syscall.SIGTERM) })
-		before := asked.Load()
-		until(ts, "requests after the handover", func() bool { return asked.Load() > before+100 })
+		crowd.answered(ts, 100)
 		pid = next
 	}
-	cancel()
-	clients.Wait()
-	if text := failed.Load(); text != nil {
-		ts.Fatalf("a request failed: %s", *text)
-	}
+	crowd.check(ts)
 	end()
 	body, err := io.ReadAll(long.Body)
 	if ts.Check(err); string(body) != "begun ended" {
 		ts.Fatalf("the long answer is %q", body)
 	}
-	ts.Logf("%d requests", asked.Load())
+	ts.Logf("%d requests", crowd.asked.Load())
+}
+
+// crowd asks all the time, with kept connections and with new ones.
+type crowd struct {
+	end     func() // waits for the requests under way
+	asked   atomic.Int64
+	failure atomic.Pointer[string]
+}
+
+func newCrowd(address string) *crowd {
+	c := &crowd{}
+	ctx, cancel := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	for n := range 8 {
+		clients.Go(func() {
+			client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{DisableKeepAlives: n%2 == 0}}
+			for ctx.Err() == nil {
+				if err := ask(client, address); err != nil {
+					text := err.Error()
+					c.failure.Store(&text)
+				}
+				c.asked.Add(1)
+			}
+		})
+	}
+	c.end = func() { cancel(); clients.Wait() }
+	return c
+}
+
+// answered waits for requests that end from now on.
+func (c *crowd) answered(ts *testscript.TestScript, n int64) {
+	before := c.asked.Load()
+	until(ts, "requests", func() bool { return c.asked.Load() > before+n })
+}
+
+// check ends the crowd, none of whose requests may have failed.
+func (c *crowd) check(ts *testscript.TestScript) {
+	c.end()
+	if text := c.failure.Load(); text != nil {
+		ts.Fatalf("a request failed: %s", *text)
+	}
 }
 
 func ask(client *http.Client, address string) error {
@@ -96,13 +105,17 @@ func ask(client *http.Client, address string) error {
 	return err
 }
 
-var handed = regexp.MustCompile(`the next process serves.*?pid"?[=:](\d+)`)
+// What the log says of a process that serves.
+var (
+	handed   = regexp.MustCompile(`the next process serves.*?pid"?[=:](\d+)`)
+	restored = regexp.MustCompile(`the former program serves again.*?pid"?[=:](\d+)`)
+)
 
-// successor is the process that serves since the handover of this number.
-func successor(ts *testscript.TestScript, number int) (pid int) {
+// successor is the process that serves since the log said so for the time of this number.
+func successor(ts *testscript.TestScript, says *regexp.Regexp, number int) (pid int) {
 	until(ts, "the next process", func() bool {
 		text, _ := os.ReadFile(ts.MkAbs("server.log"))
-		found := handed.FindAllStringSubmatch(string(text), -1)
+		found := says.FindAllStringSubmatch(string(text), -1)
 		if len(found) > number {
 			pid, _ = strconv.Atoi(found[number][1])
 		}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/headrace/headrace/internal/app/handover"
+	"github.com/headrace/headrace/internal/app/notify"
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/control"
 	"github.com/headrace/headrace/internal/edge"
@@ -42,6 +44,9 @@ type Options struct {
 	Predecessor *handover.Predecessor // whose place this process takes; nil if there is none
 }
 
+// restored tells whether the process goes on in the stead of one that could not be replaced.
+func (o *Options) restored() bool { return o.Predecessor != nil && o.Predecessor.Former != nil }
+
 // App is a running node.
 type App struct {
 	config     *config.Config
@@ -66,7 +71,10 @@ type App struct {
 	edge       *edge.Server
 	reload     func(context.Context) (taken, kept []string, err error)
 	sockets    *handover.Sockets
-	successor  *handover.Successor // nil unless this process is being replaced
+	serving    bool                          // it has taken connections, and is what the service manager knows
+	successor  *handover.Successor           // nil unless this process is being replaced
+	held       *handover.Held                // the sockets, until the successor serves
+	texts      atomic.Pointer[[]config.Text] // of the configuration that is in force as a whole
 }
 
 // stopTime bounds everything after the pools have drained.
@@ -74,12 +82,20 @@ const stopTime = 10 * time.Second
 
 // Run starts a node, serves until the context ends, then drains: the doors close, running jobs get the grace of their pool, everything
 // recorded is committed. An error is a problem that kept the node from starting, or that ended it.
-func Run(ctx context.Context, c *config.Config, o Options) error {
+func Run(ctx context.Context, c *config.Config, o Options) (err error) {
 	began := time.Now()
 	a := &App{config: c, out: o.Out, sockets: o.Sockets, pools: pools{all: map[string]*workers.Pool{}}}
 	a.log, a.level = observe.NewLog(o.Log, observe.LogOptions{Level: c.Log.Level, Format: c.Log.Format, Terminal: o.Terminal})
 	slog.SetDefault(a.log)
-	defer a.stop()
+	a.proved(c)
+	defer func(asked context.Context) {
+		if err != nil && o.Predecessor != nil {
+			o.Predecessor.Failed(err)
+		}
+		if lost := a.stop(asked); err == nil {
+			err = lost
+		}
+	}(ctx)
 	ctx, end := context.WithCancel(ctx)
 	defer end()                 // before the stop, of which nobody else is to be told
 	reloads := a.listen(ctx, o) // from here on, so that no change is missed while the node starts
@@ -93,8 +109,14 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	if err := a.start(ctx, o); err != nil {
 		return err
 	}
+	if o.restored() {
+		a.health.Raise(notReplaced, "", "%s", o.Predecessor.Former.Why)
+	}
+	a.serving = true
 	if a.sockets.DropRest(); o.Predecessor != nil {
 		o.Predecessor.Serving()
+	} else {
+		a.tell(notify.Ready)
 	}
 	hangup := make(chan struct{})
 	go reloads.run(ctx, hangup)
@@ -164,7 +186,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 	if err := a.openLive(ctx); err != nil {
 		return err
 	}
-	if err := a.openPools(ctx, o.Dev); err != nil {
+	if err := a.openPools(ctx, o); err != nil {
 		return err
 	}
 	return a.openDoors(ctx)
@@ -178,14 +200,20 @@ func minFree(c *config.Config) int64 {
 	return int64(c.Engine.MinFree)
 }
 
-// openPools starts the pools. While developing, a broken app is shown and waited for.
-func (a *App) openPools(ctx context.Context, dev bool) error {
+// openPools starts the pools. While developing, a broken app is shown and waited for. A process that goes on instead of a successor serves
+// without it: the app may be what the successor failed of, and the rest is better than nothing.
+func (a *App) openPools(ctx context.Context, o Options) error {
 	for name, c := range a.config.Pools {
 		if err := a.openPool(ctx, name, c); err != nil {
-			if !dev || ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil || !o.Dev && !o.restored():
 				return err
+			case o.Dev:
+				a.complain(err)
+			default:
+				a.log.Error("pool is not served", "pool", name, "error", err)
+				a.health.Raise(poolMissing, name, "%s", problem.From(err).What)
 			}
-			a.complain(err)
 		}
 	}
 	return nil
@@ -216,8 +244,12 @@ func (a *App) banner(o Options, took time.Duration) {
 	fmt.Fprintf(o.Out, "%s\n", next)
 }
 
-// stop undoes start, whatever of it was done, from the outside in.
-func (a *App) stop() {
+// stop undoes start, whatever of it was done, from the outside in. Asked is done if that was asked for. An error tells that this process was to be
+// replaced, and that nobody serves.
+func (a *App) stop(asked context.Context) (err error) {
+	if a.serving && a.successor == nil {
+		a.tell(notify.Stopping)
+	}
 	grace := stopTime
 	for _, c := range a.config.Pools {
 		grace = max(grace, c.Grace+stopTime)
@@ -230,13 +262,15 @@ func (a *App) stop() {
 	if a.jobs != nil {
 		a.jobs.Quiesce()
 	}
+	drain, cut := context.WithTimeout(context.Background(), a.config.Server.HandoverTimeout)
+	defer cut()
 	drained := make(chan struct{})
 	if a.successor == nil {
 		within(stopTime, a.stopPublic)
 	} else {
 		go func() {
 			defer close(drained)
-			within(a.config.Server.HandoverTimeout, a.edge.Drain)
+			a.edge.Drain(drain)
 		}()
 	}
 	within(grace, func(ctx context.Context) {
@@ -250,12 +284,15 @@ func (a *App) stop() {
 	})
 	within(stopTime, a.stopRecords)
 	if a.successor != nil {
-		a.leave(drained)
+		err = a.leave(asked, drained)
+		cut() // if it has failed, requests have the time of any other stop
+		<-drained
 		within(stopTime, a.stopPublic)
 	}
 	if a.traces != nil {
 		within(stopTime, func(ctx context.Context) { a.stopped("traces", a.traces.Stop(ctx)) })
 	}
+	return err
 }
 
 // stopRecords ends what records, and the engine that keeps it.

@@ -217,6 +217,9 @@ func (r *reloads) reload() (done reloaded) {
 		p.keep(&merged, next)
 	}
 	r.current = &merged
+	if len(done.kept) == 0 {
+		r.proved(next)
+	}
 	r.log.Info("configuration is read again", "changed", done.taken)
 	if len(done.kept) > 0 {
 		r.log.Warn("configuration has changes that take effect with a restart", "keys", done.kept)

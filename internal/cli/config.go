@@ -29,6 +29,15 @@ func (a *app) load() (*config.Config, error) {
 			files[i] = a.path(path)
 		}
 	} // else errors tell the names as the user gave them
+	flags, err := a.flags()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(files, a.Environ, flags)
+}
+
+// flags are the keys of --set.
+func (a *app) flags() (map[string]string, error) {
 	flags := map[string]string{}
 	for _, set := range a.sets {
 		key, value, ok := strings.Cut(set, "=")
@@ -37,7 +46,7 @@ func (a *app) load() (*config.Config, error) {
 		}
 		flags[key] = value
 	}
-	return config.Load(files, a.Environ, flags)
+	return flags, nil
 }
 
 // files are the absolute names of the configuration files that load reads; the default one need not exist.

@@ -5,6 +5,7 @@ import (
 
 	node "github.com/headrace/headrace/internal/app"
 	"github.com/headrace/headrace/internal/app/handover"
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -16,7 +17,9 @@ grace of their pool, and everything recorded is committed. A second signal ends 
 
 SIGUSR2 starts the program that is now at this one's place, gives it the listening sockets and, once it has read its configuration, the data
 folder. Connections that come meanwhile wait; requests that are under way are finished here. If the new program does not get that far, this
-one goes on.`,
+one goes on; if it fails afterwards, the program that runs now is started once more, with the configuration that runs now. The code is 1 if that fails, too.
+
+Below systemd use Type=notify: it is told when requests are served, and of the process that took the place of this one.`,
 		Example: "  headrace run\n  headrace run --config /etc/headrace.yaml\n  headrace run app.py --set server.listen=:9090",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serve(cmd, args, false) },
 	}
@@ -33,11 +36,14 @@ again. For production use run.`,
 }
 
 func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
-	sockets, before := handover.Inherit()
+	sockets, before, err := handover.Inherit()
+	if err != nil {
+		return err
+	}
 	if len(args) == 1 {
 		a.sets = append(a.sets, "app="+args[0])
 	}
-	c, err := a.load()
+	c, err := a.first(before)
 	if err != nil {
 		return err
 	}
@@ -48,4 +54,16 @@ func (a *app) serve(cmd *cobra.Command, args []string, dev bool) error {
 		Version: a.Version, Dev: dev, Out: a.Stderr, Log: a.Stderr, Terminal: a.Terminal, Reload: a.load, Files: a.files(),
 		Sockets: sockets, Predecessor: before,
 	})
+}
+
+// first reads the configuration that the process begins with: that of a predecessor which could not be replaced, or the files.
+func (a *app) first(before *handover.Predecessor) (*config.Config, error) {
+	if before == nil || before.Former == nil {
+		return a.load()
+	}
+	flags, err := a.flags()
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(before.Former.Texts, a.Environ, flags)
 }

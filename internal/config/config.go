@@ -48,6 +48,7 @@ type Config struct {
 	Trace Trace `yaml:"trace"`
 
 	places map[string]place // by the path of the key; absent for a default
+	texts  []Text
 }
 
 // DefaultPool is the name of the pool that the key app configures.

@@ -16,23 +16,42 @@ import (
 // {"server.listen": ":9090"}, each over what came before. Lists are replaced, mappings are merged. Paths in files are relative
 // to the file, the others to the working folder. The errors are HR9001, HR9002, HR9003 and HR9005.
 func Load(paths, environ []string, flags map[string]string) (*Config, error) {
-	c := Default()
-	env := map[string]string{}
-	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		env[name] = value
-	}
+	var texts []Text
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, problem.New("HR9001", "%w", err).Hinting("name a file that exists with --config, or make one with: headrace init python")
 		}
-		if err := c.file(path, data, env); err != nil {
+		texts = append(texts, Text{path, string(data)})
+	}
+	return Parse(texts, environ, flags)
+}
+
+// Text is what was in a file of the configuration.
+type Text struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+// Texts are the files that the configuration was read from. They may hold secrets.
+func (c *Config) Texts() []Text { return c.texts }
+
+// Parse is Load with the texts of the files, which need not be there any more; those that they name are read.
+func Parse(texts []Text, environ []string, flags map[string]string) (*Config, error) {
+	c := Default()
+	c.texts = texts
+	env := map[string]string{}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	for _, t := range texts {
+		if err := c.file(t.Path, []byte(t.Text), env); err != nil {
 			return nil, err
 		}
 	}
-	if len(paths) > 0 && c.places["engine.data"] == (place{}) {
-		c.Engine.Data = relative(filepath.Dir(paths[0]), c.Engine.Data)
+	if len(texts) > 0 && c.places["engine.data"] == (place{}) {
+		c.Engine.Data = relative(filepath.Dir(texts[0].Path), c.Engine.Data)
 	}
 	_, hadDefault := c.Pools[DefaultPool]
 	addEntry(reflect.ValueOf(c.Pools), DefaultPool) // so that the layers below can address it

@@ -3,6 +3,9 @@
 //
 // The successor is started with the sockets as open files, reads its configuration and says that it is ready. The predecessor then stops
 // taking connections, closes its engine and says so; it ends when the requests that it has begun are answered.
+//
+// Until the successor serves, the predecessor holds the sockets. If that fails it starts its own program in its stead, with the configuration
+// that worked.
 package handover
 
 import (
@@ -22,6 +25,7 @@ import (
 // Variables of the environment of a successor.
 const (
 	socketsVariable = "HEADRACE_HANDOVER_SOCKETS" // NETWORK ADDRESS separated by semicolons; the files begin with 4
+	formerVariable  = "HEADRACE_HANDOVER_FORMER"  // is set if a Former comes first
 	pipeFile        = 3                           // a stream socket between the two
 	firstSocket     = 4
 )
@@ -110,10 +114,25 @@ func (s *Sockets) DropRest() {
 	s.inherited = nil
 }
 
-// files are copies of the sockets, which have their numbers; the caller closes them.
-func (s *Sockets) files() (names []string, numbers []int, err error) {
+// Held are copies of the sockets of a process: connections wait in them, whoever closes the others.
+type Held struct {
+	names   []string
+	numbers []int
+}
+
+// Close lets go of them.
+func (h *Held) Close() {
+	for _, n := range h.numbers {
+		_ = syscall.Close(n)
+	}
+	h.numbers = nil
+}
+
+// Hold copies the sockets that are open; the caller closes them.
+func (s *Sockets) Hold() (*Held, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	h := &Held{}
 	for _, one := range s.open {
 		raw, err := one.conn.SyscallConn()
 		if err == nil {
@@ -122,7 +141,7 @@ func (s *Sockets) files() (names []string, numbers []int, err error) {
 			err = raw.Control(func(fd uintptr) {
 				var n int
 				if n, inner = dup(int(fd)); inner == nil {
-					names, numbers = append(names, one.name), append(numbers, n)
+					h.names, h.numbers = append(h.names, one.name), append(h.numbers, n)
 				}
 			})
 			if err == nil {
@@ -133,13 +152,11 @@ func (s *Sockets) files() (names []string, numbers []int, err error) {
 			continue
 		}
 		if err != nil {
-			for _, n := range numbers {
-				_ = syscall.Close(n)
-			}
-			return nil, nil, fmt.Errorf("socket %s: %w", one.name, err)
+			h.Close()
+			return nil, fmt.Errorf("socket %s: %w", one.name, err)
 		}
 	}
-	return names, numbers, nil
+	return h, nil
 }
 
 func dup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
