@@ -1,9 +1,12 @@
 package park
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // idlers is how many goroutines wait for tasks; more are made when tasks block, and go when they are done.
-const idlers = 32
+var idlers = 4 * runtime.GOMAXPROCS(0)
 
 type action uint8
 
