@@ -15,6 +15,7 @@ import (
 
 // A target learns soon that the client has gone away, however far the answer has come.
 func TestClientGone(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]string{
 		"before the head":     "",
 		"in the head":         "HTTP/1.1 200 OK\r\nX-",
@@ -48,6 +49,7 @@ func TestClientGone(t *testing.T) {
 
 // Whoever waits gets an answer, however late, while others go away.
 func TestClientStays(t *testing.T) {
+	t.Parallel()
 	g := start(t, options{route: config.Route{Proxy: raw(t, func(c net.Conn, r *bufio.Reader) {
 		for nth := 0; ; nth++ {
 			head, err := readHead(r)

@@ -238,7 +238,7 @@ func TestH2FromHTTP1(t *testing.T) {
 	go func() { _ = s.Serve(listener) }()
 	t.Cleanup(func() { _ = s.Close() })
 	g := start(t, options{route: config.Route{Proxy: "up"}, upstreams: map[string]*config.Upstream{"up": h2service("http://" + listener.Addr().String())}})
-	for _, size := range []int64{0, 5, 10000, 100000, 20 << 20} {
+	for _, size := range []int64{0, 5, 10000, 100000, 4 << 20} {
 		for _, known := range []bool{true, false} {
 			req, _ := http.NewRequest("POST", "http://"+g.address+"/a%2Fb?c", io.LimitReader(zeros{}, size))
 			if req.ContentLength = size; !known {
@@ -269,6 +269,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // The upstream hears of it when a client goes away, before the answer and during it.
 func TestH2ClientGone(t *testing.T) {
+	t.Parallel()
 	ended := make(chan string, 2)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

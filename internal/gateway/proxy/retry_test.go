@@ -50,6 +50,7 @@ func retries(g *rig, name string) (n int) {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	const busy = "HTTP/1.1 503 Busy\r\nX-Up: 1\r\nContent-Length: 4\r\n\r\nbusy"
 	for _, c := range []struct {
 		name    string
@@ -141,6 +142,7 @@ func TestFailures(t *testing.T) {
 
 // A target that takes connections and says nothing has its own codes.
 func TestSilentTargets(t *testing.T) {
+	t.Parallel()
 	silent := raw(t, func(c net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) })
 	handshake := service(strings.Replace(silent, "http:", "https:", 1))
 	handshake.Timeout.Connect = 100 * time.Millisecond

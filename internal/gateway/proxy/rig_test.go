@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,12 @@ import (
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/observe"
 )
+
+// Those that run in parallel wait most of the time: for timeouts, and for clients that are found to be gone.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8")
+	m.Run()
+}
 
 // rig is a door with one route in front of upstreams.
 type rig struct {
