@@ -50,7 +50,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 			told.WriteString(lines.Text() + "\n")
 			_, _ = log.WriteString(lines.Text() + "\n")
 			switch fields := strings.Fields(lines.Text()); {
-			case len(fields) == 2 && fields[0] == "public":
+			case len(fields) >= 2 && fields[0] == "public" && strings.HasPrefix(fields[1], "http:"): // that with TLS is another
 				addresses[0] = fields[1]
 			case len(fields) == 2 && fields[0] == "admin":
 				addresses[1] = fields[1]

@@ -230,7 +230,15 @@ func (a *App) banner(o Options, took time.Duration) {
 		next = "  For production use: headrace run\n"
 	}
 	fmt.Fprintf(o.Out, "\n  headrace %s  %s, ready in %s\n\n", o.Version, mode, took.Round(time.Millisecond))
-	fmt.Fprintf(o.Out, "  public    http://%s\n  admin     http://%s\n  data      %s (%s)\n", a.edge.Addr(), a.control.Addr(), a.config.Engine.Data, a.engine.Durability())
+	fmt.Fprintf(o.Out, "  public    http://%s\n", a.edge.Addr())
+	if secure := a.edge.SecureAddr(); secure != nil {
+		also := ""
+		if a.config.Server.TLS.HTTP3 {
+			also = " (HTTP/3 too)"
+		}
+		fmt.Fprintf(o.Out, "  public    https://%s%s\n", secure, also)
+	}
+	fmt.Fprintf(o.Out, "  admin     http://%s\n  data      %s (%s)\n", a.control.Addr(), a.config.Engine.Data, a.engine.Durability())
 	for _, fn := range a.functions.All() {
 		detail := fn.Kind
 		if fn.Options.Route != "" {
