@@ -114,13 +114,15 @@ def standing(spent: int) -> Standing:
     return Standing(TIERS[at][1], TIERS[at][2], TIERS[at - 1][0] - spent if at else None)
 
 
-@app.job(route="POST /invoices", policies=["customer"], queue="invoices", retries=5, backoff="1s", unique="order")
+@app.job(route="POST /invoices", policies=["customer"], queue="invoices", retries=5, backoff="1s")
 def invoice(job: hr.Job, order: str) -> hr.Blob:
-    """An invoice as a PDF. Who knows the name of an order may have it: nobody can guess one."""
+    """An invoice as a PDF, for the customer whose order it is."""
     if not re.fullmatch("[a-z0-9]{26}", order):
         raise hr.Fail("This is not the name of an order.")
     job.progress(1, 2, note="asking for the order")
     found = asked(f"/orders/{order}")
+    if found["customer"] != job.user:
+        raise hr.Fail("There is no such order.")
     job.progress(2, 2, note="writing")
     return job.blob(paper(found), name=f"invoice-{order[:8]}.pdf", type="application/pdf")
 

@@ -218,6 +218,12 @@ test('an invoice is a job of a worker', async t => {
   const text = execFileSync('pdftotext', ['-layout', join(folder, 'invoice.pdf'), '-'], { encoding: 'utf8' })
   assert.match(text, /Customer: hal/)
   assert.match(text, /Abandoned Spaceship +12/)
+  const stranger = await shop.ask('/invoices', { as: 'ivy', json: { order: order.data.id } })
+  const state = await until('the invoice is refused', async () => {
+    const { data } = await shop.ask(stranger.data.links.self)
+    return ['dead', 'succeeded'].includes(data.state) && data.state
+  })
+  assert.equal(state, 'dead')
   assert.ok(text.includes(`Total`) && text.includes((order.data.total / 100).toFixed(2)), text)
 })
 

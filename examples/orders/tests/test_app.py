@@ -67,10 +67,13 @@ def test_standing(spent: int, tier: str, left: int | None) -> None:
     assert (standing.tier, standing.next) == (tier, left)
 
 
-def test_an_invoice_needs_the_name_of_an_order() -> None:
+def test_an_invoice_is_for_the_customer_of_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(hr.Fail):
         worker.invoice(None, "../stock")  # type: ignore[arg-type]
     order = {"id": "a" * 26, "customer": "ann", "at": "2026-11-23T03:00:00Z", "total": 2990, "lines": [{"name": "Đ 猫", "quantity": 1, "price": 2990}]}
+    monkeypatch.setattr(worker, "asked", lambda path: order)
+    with pytest.raises(hr.Fail, match="no such order"):
+        worker.invoice(hr.Job(user="bob"), "a" * 26)
     assert worker.paper(order).startswith(b"%PDF-")
     assert worker.money(1234567) == "12,345.67" and worker.money(5) == "0.05"
 
