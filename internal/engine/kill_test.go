@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 	want := map[uint64]int{}
-	for lines := bufio.NewScanner(out); len(want) < 200 && lines.Scan(); {
+	for lines := bufio.NewScanner(out); len(want) < 150 && lines.Scan(); {
 		var seq uint64
 		var i int
 		if n, _ := fmt.Sscanf(lines.Text(), "committed %d %d", &seq, &i); n == 2 {
@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 	}
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	if len(want) < 200 {
+	if len(want) < 150 {
 		t.Fatal("the child ended early after " + strconv.Itoa(len(want)))
 	}
 	must(t, missing(t, data, want))

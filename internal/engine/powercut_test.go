@@ -168,9 +168,18 @@ func TestPowerCutAfterRewrite(t *testing.T) {
 			stream, err := e.Stream(t.Context(), js, orders)
 			must(t, err)
 			log := &committed{bodies: map[uint64]int{}}
-			for i := range 240 {
-				must(t, publish(t.Context(), e, js, log, i))
+			var publishers sync.WaitGroup
+			for p := range 8 { // who commit together
+				publishers.Go(func() {
+					for i := p; i < 240; i += 8 {
+						if err := publish(t.Context(), e, js, log, i); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
 			}
+			publishers.Wait()
 			want := log.copy()
 			must(t, rewrite(stream, want))
 			log.bodies = want
