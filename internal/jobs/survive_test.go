@@ -132,10 +132,17 @@ func TestKeysSurviveATrim(t *testing.T) {
 		return r.jobs.trimmed > 0
 	})
 	r.reopen()
+	var again []Request
 	for i := range ids {
-		receipts, err := r.jobs.Enqueue(r.ctx(), []Request{request(i)})
-		if err != nil || receipts[0].ID != ids[i] || !receipts[0].Duplicate {
-			t.Fatalf("key %d: %+v, %v", i, receipts, err)
+		again = append(again, request(i))
+	}
+	receipts, err := r.jobs.Enqueue(r.ctx(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, receipt := range receipts {
+		if receipt.ID != ids[i] || !receipt.Duplicate {
+			t.Fatalf("key %d: %+v", i, receipt)
 		}
 	}
 }
