@@ -73,6 +73,10 @@ func (a *app) routeTest() *cobra.Command {
 			var told struct {
 				Route        *shownRoute
 				Params       []string
+				Upstreams    []struct {
+					Upstream, Why string
+					Part          float64
+				}
 				Code, Reason string
 				Considered   []struct {
 					Route shownRoute
@@ -96,6 +100,9 @@ func (a *app) routeTest() *cobra.Command {
 				fmt.Fprintf(a.Stdout, "%s: %s %s (%s)\n", told.Route.Title, told.Route.Action, told.Route.Target, told.Route.Place)
 				if around := told.Route.around(); around != "" {
 					fmt.Fprintf(a.Stdout, "  policies: %s\n", around)
+				}
+				for _, u := range told.Upstreams {
+					fmt.Fprintf(a.Stdout, "  upstream: %s, %.4g %% (%s)\n", u.Upstream, 100*u.Part, u.Why)
 				}
 				for i, value := range told.Params {
 					fmt.Fprintf(a.Stdout, "  parameter %d: %s\n", i+1, printable(value))

@@ -3,11 +3,7 @@ package edge
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"strings"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
@@ -50,10 +46,8 @@ func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
 	if err != nil {
 		return problem.From(err).What
 	}
-	var ctx fasthttp.RequestCtx
-	ctx.Init(request, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")), nil)
-	r := s.door.Server.Acquire(&ctx)
-	defer r.Release()
+	r, done := s.pretend(request)
+	defer done()
 	err = s.admit(r)
 	title, action := "none", ""
 	switch found := r.Route.(type) {

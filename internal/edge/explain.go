@@ -1,20 +1,25 @@
 package edge
 
 import (
+	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/problem"
 )
 
 // Explanation is which route answers a request, and why no other does.
 type Explanation struct {
-	Route      *Route         `json:"route"` // nil if none does
-	Params     []string       `json:"params,omitempty"`
-	Problem    *problem.Error `json:"-"` // why none does
-	Considered []Considered   `json:"considered"`
+	Route  *Route   `json:"route"` // nil if none does
+	Params []string `json:"params,omitempty"`
+	// Upstreams are those that its split may choose, and why; nil for other actions.
+	Upstreams  []exchange.Chance `json:"upstreams,omitempty"`
+	Problem    *problem.Error    `json:"-"` // why none does
+	Considered []Considered      `json:"considered"`
 }
 
 // Considered is a route that does not answer.
@@ -29,16 +34,32 @@ func (s *Server) Explain(method, address string, headers map[string]string) (*Ex
 	if err != nil {
 		return nil, err
 	}
-	return s.table.Load().explain(r), nil
+	e, found := s.table.Load().explain(r)
+	if found == nil || found.chances == nil {
+		return e, nil
+	}
+	asked, done := s.pretend(r)
+	defer done()
+	e.Upstreams, err = found.chances(asked)
+	return e, err
 }
 
-func (t *table) explain(r *fasthttp.Request) *Explanation {
+// pretend makes an exchange of a request that nobody has sent; done lets go of it.
+func (s *Server) pretend(request *fasthttp.Request) (r *exchange.Request, done func()) {
+	var ctx fasthttp.RequestCtx
+	ctx.Init(request, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")), nil)
+	r = s.door.Server.Acquire(&ctx)
+	return r, r.Release
+}
+
+// explain also returns the route that answers; nil if none does.
+func (t *table) explain(r *fasthttp.Request) (*Explanation, *route) {
 	method, path := r.Header.Method(), r.URI().Path()
 	var params [8][]byte
 	found, _, err := t.routes.Find(r, method, path, &params)
 	e := &Explanation{Considered: []Considered{}}
 	if err != nil {
-		e.Problem = problem.From(err)
+		e.Problem, found = problem.From(err), nil
 	} else {
 		view := found.view()
 		e.Route = &view
@@ -49,7 +70,7 @@ func (t *table) explain(r *fasthttp.Request) *Explanation {
 		}
 	}
 	for _, c := range t.routes.Explain(r, method, path) {
-		if c.Value == found && err == nil {
+		if c.Value == found {
 			continue
 		}
 		if c.Why == "" {
@@ -57,7 +78,7 @@ func (t *table) explain(r *fasthttp.Request) *Explanation {
 		}
 		e.Considered = append(e.Considered, Considered{c.Value.view(), c.Why})
 	}
-	return e
+	return e, found
 }
 
 // newRequest makes a request of a method, an address and headers.

@@ -22,6 +22,8 @@ type Plan interface {
 	// Policies are those around a route, the outermost first, and what answers CORS preflights; nil if pages of other hosts may not ask. The
 	// scope is the route's alone, and stays over changes of the configuration.
 	Policies(r *config.Route, p *config.Policy, scope string) (list []exchange.Policy, preflight exchange.Handler, err error)
+	// Chances are the upstreams that the split of a route may choose for a request.
+	Chances(r *config.Route, request *exchange.Request) ([]exchange.Chance, error)
 	// Publish makes the handlers of one OpenAPI document of all routes, and of a page that shows it, at its own path.
 	Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error)
 	Commit()
@@ -36,8 +38,9 @@ type route struct {
 	target    string // function, folder, upstream or address
 	rule      match.Rule
 	chain     *exchange.Chain
-	sections  []string // of its policy
-	off       []string // of its policy, which hold elsewhere
+	sections  []string                                           // of its policy
+	off       []string                                           // of its policy, which hold elsewhere
+	chances   func(*exchange.Request) ([]exchange.Chance, error) // of a split; nil for others
 	preflight exchange.Handler
 	record    *config.Access // how it is logged; nil is not at all
 	traffic   *traffic

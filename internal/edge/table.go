@@ -154,6 +154,9 @@ func (b *builder) declared(c *config.Route, place string) {
 			b.refuse(at(err, place))
 			return
 		}
+		if plan := b.plan; len(c.Split) > 0 {
+			r.chances = func(request *exchange.Request) ([]exchange.Chance, error) { return plan.Chances(c, request) }
+		}
 	}
 	b.put(c, r, &policy, last, serve)
 	b.list = append(b.list, told)

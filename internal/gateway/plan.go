@@ -132,6 +132,11 @@ func keyed(c *config.Cache, split []config.Share) *config.Cache {
 	return &k
 }
 
+// Chances are the upstreams that the split of a route may choose for a request.
+func (p *Plan) Chances(c *config.Route, r *exchange.Request) ([]exchange.Chance, error) {
+	return proxy.Chances(c.Split, r)
+}
+
 // Publish makes the handlers of one OpenAPI document of all routes and of its page.
 func (p *Plan) Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error) {
 	text, err := openapi.Document(openapi.Info{}, routes)

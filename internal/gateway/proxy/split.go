@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"regexp"
@@ -49,13 +50,11 @@ func newSplit(shares []config.Share, find func(string) *balance.Upstream) (*spli
 		if err != nil {
 			return nil, err
 		}
-		one := &share{way: to, weight: c.Weight, sticky: c.Sticky, mark: strconv.FormatUint(xxhash.Sum64String(c.Upstream), 36)}
-		if one.header, err = newPins(c.Header); err != nil {
+		one, err := newShare(&c)
+		if err != nil {
 			return nil, err
 		}
-		if one.cookie, err = newPins(c.Cookie); err != nil {
-			return nil, err
-		}
+		one.way = to
 		s.total += c.Weight
 		s.sticky = s.sticky || c.Sticky != ""
 		s.shares = append(s.shares, one)
@@ -64,6 +63,16 @@ func newSplit(shares []config.Share, find func(string) *balance.Upstream) (*spli
 		return nil, problem.New("HR9003", "all weights of the split are 0").Hinting("give one of the upstreams a weight")
 	}
 	return s, nil
+}
+
+// newShare is a share that leads nowhere yet.
+func newShare(c *config.Share) (s *share, err error) {
+	s = &share{weight: c.Weight, sticky: c.Sticky, mark: strconv.FormatUint(xxhash.Sum64String(c.Upstream), 36)}
+	if s.header, err = newPins(c.Header); err != nil {
+		return nil, err
+	}
+	s.cookie, err = newPins(c.Cookie)
+	return s, err
 }
 
 func newPins(values map[string]string) (list []condition, err error) {
@@ -100,6 +109,41 @@ func (s *split) choose(r *exchange.Request) *share {
 		}
 	}
 	return s.shares[0]
+}
+
+// Chances are the upstreams that a split may choose for a request, and why: one if the choice is certain.
+func Chances(shares []config.Share, r *exchange.Request) ([]exchange.Chance, error) {
+	list, total := make([]*share, len(shares)), 0
+	for i := range shares {
+		var err error
+		if list[i], err = newShare(&shares[i]); err != nil {
+			return nil, err
+		}
+		total += shares[i].Weight
+	}
+	certain := func(i int, format string, args ...any) ([]exchange.Chance, error) {
+		return []exchange.Chance{{Upstream: shares[i].Upstream, Part: 1, Why: fmt.Sprintf(format, args...)}}, nil
+	}
+	for i, one := range list {
+		switch {
+		case fits(r, one.header, header):
+			return certain(i, "header %s", strings.Join(slices.Sorted(maps.Keys(shares[i].Header)), ", "))
+		case fits(r, one.cookie, cookie):
+			return certain(i, "cookie %s", strings.Join(slices.Sorted(maps.Keys(shares[i].Cookie)), ", "))
+		}
+	}
+	for i, one := range list {
+		if one.kept(r) {
+			return certain(i, "sticky cookie %s", one.sticky)
+		}
+	}
+	var chances []exchange.Chance
+	for i := range shares {
+		if weight := shares[i].Weight; weight > 0 {
+			chances = append(chances, exchange.Chance{Upstream: shares[i].Upstream, Part: float64(weight) / float64(total), Why: fmt.Sprintf("weight %d of %d", weight, total)})
+		}
+	}
+	return chances, nil
 }
 
 func header(r *exchange.Request, name string) []byte { return r.Request.Header.Peek(name) }

@@ -7,13 +7,46 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/valyala/fasthttp"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/problem"
 )
 
 func named(t testing.TB, name string) *config.Upstream {
 	return service(backend(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name) }))
+}
+
+func TestChances(t *testing.T) {
+	shares := []config.Share{
+		{Upstream: "old", Weight: 3, Sticky: "side"}, {Upstream: "new", Weight: 1, Sticky: "side", Header: map[string]string{"X-Canary": "1"}},
+		{Upstream: "beta", Sticky: "side", Cookie: map[string]string{"beta": "~^y", "user": "*"}},
+	}
+	kept, err := newShare(&shares[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := newShare(&shares[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := "[{old 0.75 weight 3 of 4} {new 0.25 weight 1 of 4}]"
+	for request, want := range map[[2]string]string{
+		{"X-Canary", "1"}:               "[{new 1 header X-Canary}]",
+		{"X-Canary", "2"}:               weights,
+		{"Cookie", "beta=yes; user=u"}:  "[{beta 1 cookie beta, user}]",
+		{"Cookie", "side=" + kept.mark}: "[{new 1 sticky cookie side}]",
+		{"Cookie", "side=" + gone.mark}: weights,
+		{"Cookie", "beta=no; a=b"}:      weights,
+	} {
+		var ctx fasthttp.RequestCtx
+		ctx.Request.Header.Set(request[0], request[1])
+		chances, err := Chances(shares, &exchange.Request{RequestCtx: &ctx})
+		if got := fmt.Sprint(chances); err != nil || got != want {
+			t.Errorf("%v: %s, want %s, %v", request, got, want, err)
+		}
+	}
 }
 
 func TestSplit(t *testing.T) {
