@@ -75,3 +75,25 @@ func TestDefaultIsValid(t *testing.T) {
 		t.Errorf("pools without configuration: %v", c.Pools)
 	}
 }
+
+// TestParse reads what was loaded once more, when the file holds something else and is gone then.
+func TestParse(t *testing.T) {
+	path := write(t, "app: jobs/app.py\nserver: {listen: \":9000\"}\n")
+	first, err := config.Load([]string{path}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := config.Parse(first.Texts(), nil, map[string]string{"log.level": "warn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Server.Listen != ":9000" || second.Log.Level != "warn" || second.App != first.App || second.Engine.Data != first.Engine.Data {
+		t.Errorf("%+v", second)
+	}
+	if _, err := config.Parse([]config.Text{{Path: path, Text: "nothing: 1"}}, nil, nil); err == nil {
+		t.Error("it is valid")
+	}
+}
