@@ -19,8 +19,8 @@ func (a *app) upstreamList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var told struct {
 				Upstreams []struct {
-					Name    string
-					Targets []struct {
+					Name, Why string
+					Targets   []struct {
 						Name, State, Why         string
 						Weight                   int
 						Since                    time.Time
@@ -34,6 +34,9 @@ func (a *app) upstreamList() *cobra.Command {
 			}
 			var rows [][]string
 			for _, u := range told.Upstreams {
+				if len(u.Targets) == 0 {
+					rows = append(rows, []string{u.Name, "", "", "", "", "", "", "", u.Why})
+				}
 				for _, t := range u.Targets {
 					rows = append(rows, []string{u.Name, t.Name, t.State, ago(t.Since), strconv.Itoa(t.Weight), fmt.Sprint(t.Busy), fmt.Sprint(t.Requests), fmt.Sprint(t.Failures), t.Why})
 				}

@@ -47,8 +47,8 @@ func TestHealthChecks(t *testing.T) {
 	b.status.Store(500)
 	until(t, "the condition", func() bool { return raised(s, "upstream-down") != "" })
 	refused(t, u, "HR4020")
-	if _, err := u.Pick(&Pick{}); !strings.Contains(err.Error(), "none of 2 targets of api, of which "+a.URL+": health check: status 500") {
-		t.Error(err)
+	if why := "none of 2 targets of api, of which " + a.URL + ": health check: status 500"; u.Status().Why != why || raised(s, "upstream-down") != "api: "+why {
+		t.Error(u.Status().Why, raised(s, "upstream-down"))
 	}
 	a.status.Store(204)
 	b.status.Store(399)

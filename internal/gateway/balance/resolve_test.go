@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // names is a DNS server on loopback.
@@ -146,11 +147,11 @@ func TestResolveLater(t *testing.T) {
 	s := newSet(t, func(d *Deps) { d.Resolver = n.resolver() })
 	u := put(t, s, one(func(u *config.Upstream) { u.Resolve = 100 * time.Millisecond }, "http://api.test"))
 	refused(t, u, "HR4020")
-	if _, err := u.Pick(&Pick{}); !strings.Contains(err.Error(), "api.test") {
+	if _, err := u.Pick(&Pick{}); problem.From(err).What != "no target of upstream api is well" { // without the host and the server of names
 		t.Error(err)
 	}
-	if raised(s, "upstream-down") == "" {
-		t.Error("no condition")
+	if !strings.Contains(u.Status().Why, "api.test") || !strings.Contains(raised(s, "upstream-down"), "api.test") {
+		t.Error(u.Status().Why, raised(s, "upstream-down"))
 	}
 	n.mu.Lock()
 	n.code = 0

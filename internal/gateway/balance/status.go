@@ -15,6 +15,7 @@ type Status struct {
 	Protocol       string           `json:"protocol"`
 	Breaker        string           `json:"breaker"`         // off, closed, open or half_open
 	Panic          bool             `json:"panic,omitempty"` // targets that are left out take requests since there are no others
+	Why            string           `json:"why,omitempty"`   // nobody is well
 	Retries        uint64           `json:"retries"`
 	RetriesRefused uint64           `json:"retries_refused"` // the budget was used up
 	Targets        []TargetStatus   `json:"targets"`
@@ -46,6 +47,9 @@ func (u *Upstream) Status() Status {
 	}
 	if u.cfg.Breaker.Ratio > 0 {
 		s.Breaker = breakerStates[u.breaker.state.Load()]
+	}
+	if len(v.targets) == 0 {
+		s.Why = v.why
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

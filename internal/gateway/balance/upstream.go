@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,20 +52,28 @@ type Upstream struct {
 // Name is that of the configuration, or an address that a route names itself.
 func (u *Upstream) Name() string { return u.name }
 
+// Title is the name of the upstream for clients, who are not told addresses.
+func (u *Upstream) Title() string {
+	if strings.Contains(u.name, ":") {
+		return "the upstream"
+	}
+	return "upstream " + u.name
+}
+
 // Config is what the upstream was made from. It must not be changed.
 func (u *Upstream) Config() *config.Upstream { return u.cfg }
 
 // Pick chooses the target of the next request, or tells at once that there is none: HR4020 if nobody is well, HR4021 while the breaker
-// is open. A target that is chosen need not be used.
+// is open. Clients are told no more than the name; why nobody is well is in the status and the condition. A target that is chosen need not be used.
 func (u *Upstream) Pick(p *Pick) (*Target, error) {
 	if u.cfg.Breaker.Ratio > 0 {
 		if left, ok := u.breaker.admit(); !ok {
-			return nil, problem.New("HR4021", "too many requests to %s failed, it is tried again in %s", u.name, left.Round(time.Millisecond))
+			return nil, problem.New("HR4021", "too many requests to %s failed, it is tried again in %s", u.Title(), left.Round(time.Millisecond))
 		}
 	}
 	v := u.view.Load()
 	if len(v.targets) == 0 {
-		return nil, problem.New("HR4020", "%s", v.why)
+		return nil, problem.New("HR4020", "no target of %s is well", u.Title())
 	}
 	switch u.cfg.Balance {
 	case "hash":

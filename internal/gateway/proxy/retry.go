@@ -67,7 +67,7 @@ func (w *way) failure(e *upstream.Error, log *slog.Logger, target *balance.Targe
 		return problem.New("HR1004", "the body ended early")
 	}
 	w.warn(log, target, e)
-	name := w.title()
+	name := w.Title()
 	switch {
 	case e.Stage == upstream.Busy:
 		return problem.New("HR4009", "all connections to %s are in use", name)
@@ -81,14 +81,6 @@ func (w *way) failure(e *upstream.Error, log *slog.Logger, target *balance.Targe
 		return problem.New("HR4006", "%s gave an answer that is not HTTP: %s", name, e.Err)
 	}
 	return problem.New("HR4005", "%s broke the connection", name)
-}
-
-// title is the name of the upstream for clients, who are not told addresses.
-func (w *way) title() string {
-	if name := w.Name(); !strings.Contains(name, ":") {
-		return "upstream " + name
-	}
-	return "the upstream"
 }
 
 // warned is when a failure was logged last.
