@@ -8,7 +8,7 @@ import (
 // entry is what is kept under a key. It is not changed once it is there.
 type entry struct {
 	vary []string      // of a mark: the headers by which the answers of this key differ, each kept under a key of its own
-	pass time.Duration // of a mark: until then answers of this key are known not to be kept; of all others 0
+	pass time.Duration // of a mark: until then nobody waits for answers of this key, as they were not kept; of all others 0
 
 	status         int
 	fields         []field
@@ -53,6 +53,9 @@ func (e *entry) size() uint32 {
 }
 
 func (e *entry) mark() bool { return e.vary != nil || e.pass != 0 }
+
+// passing tells whether it is a mark that still says that answers are not kept; nil is not.
+func (e *entry) passing(now time.Duration) bool { return e != nil && e.pass > now }
 
 func (e *entry) ageAt(now time.Duration) time.Duration { return e.age + now - e.received }
 

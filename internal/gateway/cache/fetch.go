@@ -14,8 +14,11 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// passes is how long it is remembered that answers of a key are not kept, so that nobody waits for them.
+// passes is how long it is remembered that answers of a key are not kept, so that nobody waits for them. One that may be kept ends it.
 const passes = 10 * time.Second
+
+// unkeptDetail is in Cache-Status of an answer that nobody waited for.
+const unkeptDetail = "; detail=unkept"
 
 // fetch asks the upstream, with the validators of an entry if there is one, and keeps the answer if it may. f is ended in any case, at the
 // latest when the body was read.
@@ -71,10 +74,11 @@ func (p *policy) fetch(r *exchange.Request, t *try, e *entry, f *flight, at id, 
 		return err
 	}
 	if conditional && status == fasthttp.StatusNotModified {
-		if next := p.refreshed(e, r, t); next != nil {
+		switch next := p.refreshed(e, r, t); {
+		case next != nil:
 			e = next
 			p.keep(r, t, at, next)
-		} else {
+		case !p.own(t):
 			s.kept.Invalidate(at)
 		}
 		f.end(stored, nil)
@@ -93,18 +97,19 @@ func (p *policy) fetch(r *exchange.Request, t *try, e *entry, f *flight, at id, 
 	}
 	if next == nil || size > int64(p.c.MaxBody) || body == nil && r.Response.IsBodyStream() {
 		if !failed(nil, status) {
-			p.pass(t, at, e)
+			p.pass(t, at)
 		}
 		t.told(r, why, nil, 0)
 		return nil
 	}
+	kept := strings.TrimSuffix(why, unkeptDetail) + "; stored"
 	next.host, next.path = hostPath(r)
 	put := func(e *entry) { p.keep(r, t, at, e) }
 	if body == nil {
 		next.body = slices.Clone(r.Response.Body())
 		put(next)
 		f.end(stored, nil)
-		t.told(r, why+"; stored", nil, 0)
+		t.told(r, kept, nil, 0)
 		if status == fasthttp.StatusOK && t.has(next) {
 			r.Response.ResetBody()
 			r.SetStatusCode(fasthttp.StatusNotModified)
@@ -114,7 +119,7 @@ func (p *policy) fetch(r *exchange.Request, t *try, e *entry, f *flight, at id, 
 	c := &capture{from: body, size: size, filler: &filler{policy: p, entry: next, flight: f, put: p.later(r, t, at, next)}}
 	if size > 0 {
 		if !c.filler.reserve(size) {
-			p.pass(t, at, e)
+			p.pass(t, at)
 			t.told(r, why, nil, 0)
 			return nil
 		}
@@ -122,7 +127,7 @@ func (p *policy) fetch(r *exchange.Request, t *try, e *entry, f *flight, at id, 
 	}
 	streaming = true
 	r.ReplaceAnswer(c, size)
-	t.told(r, why+"; stored", nil, 0)
+	t.told(r, kept, nil, 0)
 	return nil
 }
 
@@ -134,16 +139,16 @@ func failed(err error, status int) bool {
 	return status == 500 || status == 502 || status == 503 || status == 504
 }
 
-// pass remembers that answers of a key are not kept. What was kept before is not right any more.
-func (p *policy) pass(t *try, at id, e *entry) {
-	if t.cc.noStore || t.cc.noCache {
-		if e != nil {
-			p.store.kept.Invalidate(at)
-		}
-		return
+// pass remembers that answers of a key are not kept, which replaces what was kept before. An answer that is not kept for what its request
+// says tells nothing of the others.
+func (p *policy) pass(t *try, at id) {
+	if !t.cc.noStore {
+		p.store.kept.Set(t.crowd(p, at), &entry{pass: p.store.now() + passes})
 	}
-	p.store.kept.Set(at, &entry{pass: p.store.now() + passes})
 }
+
+// own tells whether an answer may not be kept for what its request says, whatever it says itself.
+func (p *policy) own(t *try) bool { return t.cc.noStore || t.known && !p.c.Private }
 
 // varies finds by which headers an answer differs; false if it must not be kept for that.
 func (p *policy) varies(r *exchange.Request, e *entry) bool {

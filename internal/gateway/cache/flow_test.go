@@ -87,6 +87,80 @@ func TestUncacheableIsNotSerialised(t *testing.T) {
 	}
 }
 
+// A request whose answer is its own alone changes nothing for others: neither what is kept nor whether it is.
+func TestOwnAnswersLeaveOthersAlone(t *testing.T) {
+	for name, own := range map[string][]string{
+		"authorization":           {"Authorization", "x"},
+		"authorization, no-cache": {"Authorization", "x", "Cache-Control", "no-cache"},
+		"identity":                {"X-User", "ann"},
+		"no-store":                {"Cache-Control", "no-store, max-age=0"},
+	} {
+		for _, validator := range []string{"", `"v1"`} {
+			t.Run(name+validator, func(t *testing.T) {
+				r := newRig(t, defaults(), func(w http.ResponseWriter, q *http.Request) {
+					w.Header().Set("Cache-Control", "max-age=60")
+					if validator != "" {
+						w.Header().Set("Etag", validator)
+						if q.Header.Get("If-None-Match") == validator {
+							w.WriteHeader(304)
+							return
+						}
+					}
+					fmt.Fprint(w, "same")
+				})
+				r.expect("miss", r.get("/", own...), "same")
+				if g := r.get("/"); g.cache() != "headrace; fwd=uri-miss; stored" {
+					t.Error(g)
+				}
+				r.expect("hit", r.get("/"), "same")
+				for range 2 {
+					if g := r.get("/", own...); g.status != 200 || g.body != "same" {
+						t.Error(g)
+					}
+					r.expect("hit", r.get("/"), "same")
+				}
+			})
+		}
+	}
+}
+
+// That answers are not kept stops the waiting and not the keeping: the first one that may be kept is.
+func TestUnkeptIsOverWithAKeptAnswer(t *testing.T) {
+	var keep atomic.Bool
+	r := newRig(t, defaults(), func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if keep.Load() {
+			w.Header().Set("Cache-Control", "max-age=60")
+		}
+		if q.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(304)
+			return
+		}
+		fmt.Fprint(w, "x")
+	})
+	r.get("/")
+	if g := r.get("/"); g.cache() != "headrace; fwd=miss; detail=unkept" {
+		t.Error(g)
+	}
+	if g := r.get("/", "If-None-Match", `"mine"`); g.status != 304 { // the upstream compares what is kept nowhere
+		t.Error(g)
+	}
+	keep.Store(true)
+	if g := r.get("/"); g.cache() != "headrace; fwd=miss; stored" {
+		t.Error(g)
+	}
+	r.expect("hit", r.get("/"), "x")
+}
+
+// Those who show who they are do not wait for each other once their answers turn out to be their own.
+func TestOwnAnswersAreNotSerialised(t *testing.T) {
+	r := newRig(t, defaults(), counting("Cache-Control", "max-age=60"))
+	r.get("/", "Authorization", "x")
+	if g := r.get("/", "Authorization", "y"); !strings.Contains(g.cache(), "detail=unkept") {
+		t.Error(g)
+	}
+}
+
 // A request waits for another no longer than it may.
 func TestWaitIsBounded(t *testing.T) {
 	c := defaults()

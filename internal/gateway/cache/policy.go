@@ -202,11 +202,14 @@ func (p *policy) find(r *exchange.Request, t *try) error {
 	for again := false; ; again = true {
 		e, at := p.lookup(r, t)
 		now := s.now()
+		crowd := t.crowd(p, at)
+		passing := e.passing(now)
 		if e != nil && e.pass != 0 {
-			if e.pass > now {
-				return p.aside(r, t, "fwd=miss; detail=unkept")
-			}
 			e = nil
+		}
+		if crowd != at && !passing {
+			mark, _ := s.kept.GetIfPresent(crowd)
+			passing = mark.passing(now)
 		}
 		verdict := old
 		if e != nil {
@@ -227,6 +230,8 @@ func (p *policy) find(r *exchange.Request, t *try) error {
 		}
 		why := "fwd=uri-miss"
 		switch {
+		case e == nil && passing:
+			why = "fwd=miss" + unkeptDetail
 		case e != nil && t.cc.noCache:
 			why = "fwd=request"
 		case e != nil:
@@ -237,12 +242,12 @@ func (p *policy) find(r *exchange.Request, t *try) error {
 		switch {
 		case t.cc.onlyIfCached:
 			return problem.New("HR4071", "nothing is kept that answers the request, and it says only-if-cached")
-		case r.Request.Header.IsHead(), e == nil && len(t.wanted) > 0:
+		case r.Request.Header.IsHead(), e == nil && len(t.wanted) > 0, e == nil && passing && t.conditional():
 			return p.aside(r, t, why)
-		case t.cc.noStore, t.cc.noCache, p.c.Wait == 0, again:
+		case passing, t.cc.noStore, t.cc.noCache, p.c.Wait == 0, again:
 			return p.fetch(r, t, e, nil, at, why)
 		}
-		f, leads := s.join(at)
+		f, leads := s.join(crowd)
 		if leads {
 			return p.fetch(r, t, e, f, at, why)
 		}
@@ -268,6 +273,18 @@ func (p *policy) find(r *exchange.Request, t *try) error {
 	}
 }
 
+// crowd is the key under which requests like this one wait for each other, and are remembered not to be kept. Who shows who he is has
+// another than everybody, since his answers are most often his alone: they say nothing of those that others get.
+func (t *try) crowd(p *policy, at id) id {
+	if t.known && !p.c.Private {
+		at.a = ^at.a
+	}
+	return at
+}
+
+// conditional tells whether the client asks if something has changed.
+func (t *try) conditional() bool { return len(t.tags) > 0 || len(t.since) > 0 }
+
 // give answers with an entry.
 func (p *policy) give(r *exchange.Request, t *try, e *entry, now time.Duration, text string, counted outcome) error {
 	p.counts[counted].Add(1)
@@ -288,7 +305,7 @@ func (p *policy) refresh(r *exchange.Request, t *try, e *entry, at id) {
 	default:
 		return
 	}
-	f, leads := s.join(at)
+	f, leads := s.join(t.crowd(p, at))
 	if !leads {
 		<-s.refreshing
 		return
