@@ -239,3 +239,11 @@ func FuzzEvents(f *testing.F) {
 		})
 	})
 }
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 37: "37B", 1023: "1023B", 1024: "1KiB", 2000: "1KiB", 5<<20 + 1: "5MiB", 12<<20 + 9000: "12MiB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %s, not %s", n, got, want)
+		}
+	}
+}

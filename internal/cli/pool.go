@@ -58,8 +58,11 @@ func (a *app) poolList() *cobra.Command {
 // size is a number of bytes as a person reads it.
 func size(n int64) string {
 	s := config.Size(n)
-	if s < 10*config.MiB {
-		return (s / config.KiB * config.KiB).String()
+	switch {
+	case s >= 10*config.MiB:
+		s -= s % config.MiB
+	case s >= config.KiB:
+		s -= s % config.KiB
 	}
-	return (s / config.MiB * config.MiB).String()
+	return s.String()
 }
