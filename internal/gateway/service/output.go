@@ -49,8 +49,12 @@ func (p *printed) add(line string) {
 	p.lines = append(p.lines, line)
 }
 
-func (p *printed) text() string {
+// told is the lines as the end of a message; nothing if there are none.
+func (p *printed) told() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(p.lines, "\n")
+	if len(p.lines) == 0 {
+		return ""
+	}
+	return "; it printed:\n" + strings.Join(p.lines, "\n")
 }

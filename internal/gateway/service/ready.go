@@ -26,7 +26,7 @@ func (r *Replica) await(ctx context.Context, name string) error {
 		err := r.look(limit, ask)
 		select {
 		case <-r.exited:
-			return problem.New("HR4025", "replica %d of %s ended before it was ready: %s", r.Number, name, r.how).At(r.last.text())
+			return problem.New("HR4025", "replica %d of %s ended before it was ready: %s", r.Number, name, r.ending())
 		default:
 		}
 		if err == nil {
@@ -42,7 +42,7 @@ func (r *Replica) await(ctx context.Context, name string) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return problem.New("HR4025", "replica %d of %s is not ready after %s: %w", r.Number, name, r.cfg.StartTimeout, err).At(r.last.text())
+			return problem.New("HR4025", "replica %d of %s is not ready after %s: %w%s", r.Number, name, r.cfg.StartTimeout, err, r.last.told())
 		}
 	}
 }

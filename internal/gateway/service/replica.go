@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -177,9 +176,5 @@ func (r *Replica) end() {
 
 // ending says how a process ended, with the last it printed.
 func (r *Replica) ending() string {
-	text := r.last.text()
-	if text == "" {
-		return r.how
-	}
-	return fmt.Sprintf("%s; it printed:\n%s", r.how, text)
+	return r.how + r.last.told()
 }

@@ -214,6 +214,10 @@ func TestReplace(t *testing.T) {
 	if err := r.Replace(t.Context(), "api"); code(err) != "HR4025" {
 		t.Error(err)
 	}
+	r.service.Change(command(script(t, "echo oh no >&2; exit 3"), func(c *config.Upstream) { c.Replicas = 2 }))
+	if p := problem.From(r.Replace(t.Context(), "api")); p.Where != "" || p.What != "replica 1 of api ended before it was ready: exit status 3; it printed:\noh no" {
+		t.Errorf("%q %q", p.What, p.Where)
+	}
 	r.service.Change(command(run, func(c *config.Upstream) { c.Replicas = 2; c.Env = map[string]string{"COLOR": "green"} }))
 	until(t, "new processes", func() bool { l := r.replicas(); return len(l) == 2 && l[0] != now[0] && l[1] != now[1] })
 	if body, err := get(r.replicas()[1], "/"); err != nil || !strings.HasPrefix(body, "green ") {
