@@ -71,9 +71,9 @@ func (a *app) routeTest() *cobra.Command {
 		Example: "  headrace route test GET https://api.example.com/orders/1 --header 'X-Version: 2'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var told struct {
-				Route        *shownRoute
-				Params       []string
-				Upstreams    []struct {
+				Route     *shownRoute
+				Params    []string
+				Upstreams []struct {
 					Upstream, Why string
 					Part          float64
 				}
