@@ -78,7 +78,10 @@ func TestHangingProcessStays(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	u = put(t, s, hanging(time.Millisecond))
-	until(t, "another process", func() bool { p := u.Status().Processes[0]; return p.Unhealthy == 1 && p.Pid != pid && wellTargets(u, 3) })
+	until(t, "another process", func() bool {
+		p := u.Status().Processes[0]
+		return p.Unhealthy == 1 && p.Pid != pid && wellTargets(u, 3)
+	})
 }
 
 // restarts is the sum of the metric over the targets.
