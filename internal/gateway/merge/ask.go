@@ -79,12 +79,24 @@ func (q *question) run(m *Merge) (reply, error, error) {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return reply{}, problem.New("HR4086", "%s did not answer in time", q.part.title), err
+	case refused(err):
+		return reply{}, err, err
 	case err != nil:
 		return reply{}, problem.New("HR4085", "%s: %s", q.part.title, problem.From(err).Title()), err
 	case int64(len(result)) > m.most:
 		return reply{}, problem.New("HR4087", "the answer of %s is larger than %d bytes", q.part.title, m.most), errLarge
 	}
 	return reply{status: fasthttp.StatusOK, body: result}, nil, nil
+}
+
+// refused tells whether a function answered that the request is wrong: an argument does not fit, or it says so itself. Other errors, of 4xx too, are
+// about how it was called.
+func refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	p := problem.From(err)
+	return (p.Code == "HR2002" || p.Code == "HR2020") && p.Status() >= 400 && p.Status() <= 499
 }
 
 func (q *question) failure(err error) error {

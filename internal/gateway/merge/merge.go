@@ -126,7 +126,8 @@ func (m *Merge) serve(r *exchange.Request) error {
 	return nil
 }
 
-// refuse answers for a part that there is no answer without. What the client did wrong it is told by the part itself.
+// refuse answers for a part that there is no answer without. What the client did wrong it is told by the part itself:
+// that of a function is in f.
 func (m *Merge) refuse(r *exchange.Request, g *run, f *fail) error {
 	a := &g.parts[f.part].reply
 	if a.status < 400 || a.status > 499 || a.response == nil {

@@ -145,6 +145,32 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// What a function says of a wrong request is the answer, as a status of 4xx of an upstream is; what went wrong in it is not.
+func TestFunctionRefuses(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{problem.New("HR2002", "id must be an integer").At("/args/id"), 422, "HR2002"},
+		{problem.New("HR2020", "there is no such user").Answering(404), 404, "HR2020"},
+		{problem.New("HR2020", "secret").Answering(500), 502, "HR4085"},
+		{problem.New("HR2003", "secret"), 502, "HR4085"},
+	} {
+		f := func(context.Context, string, []byte, identity.Caller) ([]byte, error) { return nil, c.err }
+		m := section(config.Part{Group: "user", Call: "user", Body: `{"id": {id}}`})
+		got, body := serve(t, "/dash/{id}", m, f, nil).get(t, "/dash/abc")
+		if got.StatusCode != c.status || code(body) != c.code || strings.Contains(body, "secret") {
+			t.Errorf("required: %d %s", got.StatusCode, body)
+		}
+		m.Parts[0].Optional = true
+		got, body = serve(t, "/dash/{id}", m, f, nil).get(t, "/dash/abc")
+		if got.StatusCode != 200 || !strings.HasPrefix(body, `{"errors":{"user":{"code":"`+c.code+`"`) || strings.Contains(body, "secret") {
+			t.Errorf("optional: %d %s", got.StatusCode, body)
+		}
+	}
+}
+
 func TestWhatPartsGet(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	body := ""
