@@ -67,7 +67,7 @@ func TestRestartThatFails(t *testing.T) {
 		r.service.Restart(old[1], "it hangs")
 		return len(r.replicas()) == 0
 	})
-	until(t, "the condition", func() bool { return strings.Contains(r.raised(), "exit status 7") })
+	until(t, "the condition", func() bool { return strings.Contains(r.raised("service-failing"), "exit status 7") })
 	remove(t, file)
 	r.ready(t, 2)
 }

@@ -118,9 +118,9 @@ func (r *rig) ready(t *testing.T, n int) []*Replica {
 	return r.replicas()
 }
 
-func (r *rig) raised() string {
+func (r *rig) raised(code string) string {
 	for _, c := range r.health.Report().Conditions {
-		if c.Code == "service-failing" {
+		if c.Code == code {
 			return c.Text
 		}
 	}

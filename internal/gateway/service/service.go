@@ -2,12 +2,14 @@ package service
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // Service is the processes of one upstream.
@@ -39,7 +41,8 @@ func (v *Service) Change(c *config.Upstream) {
 	v.fit()
 	if v.ctx.Err() == nil && (old.Run != c.Run || old.Directory != c.Directory || !maps.Equal(old.Env, c.Env)) {
 		v.begin()
-		v.supervisor.work.Go(func() { v.roll(c) })
+		era := v.era
+		v.supervisor.work.Go(func() { v.roll(era) })
 	}
 }
 
@@ -77,10 +80,22 @@ func (v *Service) Replace(ctx context.Context) error {
 	v.mu.Unlock()
 	for _, k := range slots {
 		if err := k.replace(ctx); err != nil {
+			v.stays(err)
 			return err
 		}
 	}
+	v.supervisor.health.Clear(notReplaced, v.name)
 	return nil
+}
+
+// stays raises the condition of a replacement that failed, until one succeeds.
+func (v *Service) stays(why error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	given := errors.Is(why, errOutdated) || errors.Is(why, context.Canceled) // up by who asked for it, or for another command
+	if v.ctx.Err() == nil && !given {
+		v.supervisor.health.Raise(notReplaced, v.name, "%s", problem.From(why).What)
+	}
 }
 
 // Restart ends a process that was ready and does not answer any more: it is told to end, killed after grace, and another is started. It returns
@@ -99,38 +114,20 @@ func (v *Service) Restart(r *Replica, why string) {
 	})
 }
 
-// roll replaces all processes until it succeeds or there is another configuration.
-func (v *Service) roll(c *config.Upstream) {
-	for failures := 1; ; failures++ {
-		err := v.Replace(v.ctx)
-		if err == nil || v.ctx.Err() != nil {
-			v.rolled()
+// roll replaces all processes until it succeeds or there is another command.
+func (v *Service) roll(era context.Context) {
+	for failures := 1; era.Err() == nil; failures++ {
+		err := v.Replace(era)
+		if err == nil || era.Err() != nil {
 			return
 		}
 		v.supervisor.log.Error("processes cannot be replaced, the old ones stay", "service", v.name, "error", err, "next_try_in", backoff(failures))
-		v.supervisor.health.Raise(failing, v.name, "the new command does not become ready, the old processes stay: %s", err)
 		timer := time.NewTimer(jitter(backoff(failures)))
 		select {
 		case <-timer.C:
-		case <-v.ctx.Done():
+		case <-era.Done():
 			timer.Stop()
-			return
 		}
-		v.mu.Lock()
-		other := v.cfg != c
-		v.mu.Unlock()
-		if other {
-			return
-		}
-	}
-}
-
-// rolled ends the condition of a replacement that failed before.
-func (v *Service) rolled() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.sick) == 0 {
-		v.supervisor.health.Clear(failing, v.name)
 	}
 }
 
@@ -143,7 +140,10 @@ func (v *Service) Close() error {
 	}
 	s.mu.Unlock()
 	v.cancel()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	s.health.Clear(failing, v.name)
+	s.health.Clear(notReplaced, v.name)
 	return nil
 }
 

@@ -121,15 +121,15 @@ func TestFailing(t *testing.T) {
 		c.Directory, c.Env = dir, map[string]string{"OLD": old, "SOCKET": "{socket}"}
 	})
 	r.open(t, c)
-	until(t, "the condition", func() bool { return r.raised() != "" })
-	if text := r.raised(); !strings.Contains(text, "replica 1 failed 5 times in a row") || !strings.Contains(text, "exit status 7") || !strings.Contains(text, "where is it?") {
+	until(t, "the condition", func() bool { return r.raised("service-failing") != "" })
+	if text := r.raised("service-failing"); !strings.Contains(text, "replica 1 failed 5 times in a row") || !strings.Contains(text, "exit status 7") || !strings.Contains(text, "where is it?") {
 		t.Error(text)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "repaired"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := r.ready(t, 1)[0]
-	until(t, "the condition ends", func() bool { return r.raised() == "" })
+	until(t, "the condition ends", func() bool { return r.raised("service-failing") == "" })
 	if s := r.service.Status()[0]; s.Restarts < manyFailures {
 		t.Errorf("%+v", s)
 	}
@@ -207,7 +207,8 @@ func TestReplace(t *testing.T) {
 
 	// A command that does not work leaves the old processes, until there is one that does.
 	r.service.Change(command("false", func(c *config.Upstream) { c.Replicas = 2 }))
-	until(t, "the condition", func() bool { return strings.Contains(r.raised(), "the old processes stay") })
+	until(t, "the condition", func() bool { return strings.Contains(r.raised("service-not-replaced"), "replica 1 of api ended before it was ready") })
+	r.service.Change(command("false", func(c *config.Upstream) { c.Replicas, c.Grace = 2, time.Second })) // the same command, which is tried on
 	if list := r.replicas(); len(list) != 2 || list[0] != now[0] {
 		t.Error("the old processes are gone")
 	}
@@ -223,7 +224,20 @@ func TestReplace(t *testing.T) {
 	if body, err := get(r.replicas()[1], "/"); err != nil || !strings.HasPrefix(body, "green ") {
 		t.Error(body, err)
 	}
-	until(t, "the condition ends", func() bool { return r.raised() == "" })
+	until(t, "the condition ends", func() bool { return r.raised("service-not-replaced") == "" })
+
+	// One that was asked for and failed has a condition too, until another succeeds.
+	file := t.TempDir() + "/broken"
+	run = script(t, `[ -e `+file+` ] && exit 7; exec `+python()+` serve.py "$HEADRACE_SOCKET"`)
+	r.service.Change(command(run, func(c *config.Upstream) { c.Replicas = 2; c.Env = map[string]string{"X": "{socket}"} }))
+	touch(t, file)
+	if err := r.Replace(t.Context(), "api"); code(err) != "HR4025" || !strings.Contains(r.raised("service-not-replaced"), "exit status 7") {
+		t.Error(err, r.raised("service-not-replaced"))
+	}
+	remove(t, file)
+	if err := r.Replace(t.Context(), "api"); err != nil || r.raised("service-not-replaced") != "" {
+		t.Error(err, r.raised("service-not-replaced"))
+	}
 }
 
 // TestGrace has a process that does not want to end, with a child in its group.

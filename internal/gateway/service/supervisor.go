@@ -18,7 +18,10 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-var failing = &observe.Condition{Code: "service-failing", Severity: observe.Warning, Title: "processes of a service end as they start"}
+var (
+	failing     = &observe.Condition{Code: "service-failing", Severity: observe.Warning, Title: "processes of a service end as they start"}
+	notReplaced = &observe.Condition{Code: "service-not-replaced", Severity: observe.Warning, Title: "processes of a service could not be replaced, the old ones stay"}
+)
 
 // Options is what a Supervisor needs.
 type Options struct {
