@@ -14,10 +14,43 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
+// Limit is how large a body may be in bytes, and who says so.
+type Limit struct {
+	size   int64
+	policy bool
+}
+
+// Bound makes size the limit of the body for everybody who reads it with a larger one, and refuses a body that announces more: HR1003. It is
+// max_body of a policy.
+func (r *Request) Bound(size int64) error {
+	r.bound = size
+	return r.Within(size)
+}
+
+// Limit is what is left of a limit by Bound.
+func (r *Request) Limit(size int64) Limit {
+	if r.bound > 0 && r.bound <= size {
+		return Limit{r.bound, true}
+	}
+	return Limit{size, false}
+}
+
+// Allows tells whether a body may have so many bytes.
+func (l Limit) Allows(n int64) bool { return n <= l.size }
+
+// Exceeded is HR1003, with the key that has the limit.
+func (l Limit) Exceeded() error {
+	p := problem.New("HR1003", "the body is larger than %d bytes", l.size)
+	if l.policy {
+		return p.Hinting("send less, or raise max_body of the route or its policy")
+	}
+	return p
+}
+
 // Within refuses a body that announces more than limit bytes, before it is read: HR1003. It may be in an encoding.
 func (r *Request) Within(limit int64) error {
-	if n := r.Request.Header.ContentLength(); int64(n) > limit {
-		return tooLarge(limit)
+	if l := r.Limit(limit); !l.Allows(int64(r.Request.Header.ContentLength())) {
+		return l.Exceeded()
 	}
 	return nil
 }
@@ -31,10 +64,6 @@ func (r *Request) Fits(limit int64) error {
 		return problem.New("HR1008", "the body is encoded as %.40q", encoding).Hinting("send the body without Content-Encoding")
 	}
 	return nil
-}
-
-func tooLarge(limit int64) error {
-	return problem.New("HR1003", "the body is larger than %d bytes", limit)
 }
 
 // Body reads a whole body of at most limit bytes into memory of its own: HR1003 if it is larger, HR1004 if it is cut.
@@ -90,7 +119,7 @@ func (r *Request) Borrow(limit int64) (body []byte, done func(), err error) {
 // Stream is the body as it comes: HR1003 after limit bytes, HR1004 if it is cut. The time between two reads is bounded, not the whole.
 func (r *Request) Stream(limit int64) io.Reader {
 	if r.decode != nil {
-		return &decoded{from: r.decode(r.raw(limit)), limit: limit}
+		return &decoded{from: r.decode(r.raw(limit)), limit: r.Limit(limit)}
 	}
 	return r.raw(limit)
 }
@@ -101,14 +130,14 @@ func (r *Request) raw(limit int64) io.Reader {
 	if from == nil {
 		return bytes.NewReader(r.PostBody())
 	}
-	return &stream{request: r, from: from, left: int64(r.Request.Header.ContentLength()), limit: limit}
+	return &stream{request: r, from: from, left: int64(r.Request.Header.ContentLength()), limit: r.Limit(limit)}
 }
 
 type stream struct {
 	request *Request
 	from    io.Reader
 	left    int64 // of the announced length; negative if there is none
-	limit   int64
+	limit   Limit
 	read    int64
 	err     error
 }
@@ -132,8 +161,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	var network net.Error
 	switch {
-	case s.read > s.limit:
-		n, err = 0, tooLarge(s.limit)
+	case !s.limit.Allows(s.read):
+		n, err = 0, s.limit.Exceeded()
 	case err == nil:
 	case errors.Is(err, io.EOF) && (chunked || s.left == 0):
 		err = io.EOF

@@ -32,18 +32,19 @@ func (r *Request) Keep(limit int64) ([]byte, error) {
 
 // decoded is a body that was decoded: HR1003 after limit bytes.
 type decoded struct {
-	from        io.Reader
-	read, limit int64
+	from  io.Reader
+	read  int64
+	limit Limit
 }
 
 // Read implements io.Reader.
 func (d *decoded) Read(p []byte) (int, error) {
-	if d.read > d.limit {
-		return 0, tooLarge(d.limit)
+	if !d.limit.Allows(d.read) {
+		return 0, d.limit.Exceeded()
 	}
 	n, err := d.from.Read(p)
-	if d.read += int64(n); d.read > d.limit {
-		return 0, tooLarge(d.limit)
+	if d.read += int64(n); !d.limit.Allows(d.read) {
+		return 0, d.limit.Exceeded()
 	}
 	return n, err
 }

@@ -33,6 +33,7 @@ type Request struct {
 	client netip.Addr
 	id     string
 	answer *answer
+	bound  int64                     // of the body, by a policy; 0 is none
 	decode func(io.Reader) io.Reader // of the body; nil if it is read as it comes
 	done   []func(Outcome)
 

@@ -42,13 +42,8 @@ func MaxConcurrent(n int) exchange.Policy {
 	}}
 }
 
-// MaxBody refuses bodies that announce more than size, before they are read: HR1003. One that announces nothing is bounded by who reads it, as Stream and Body of the
-// request do with their limit.
+// MaxBody refuses bodies of more than size: HR1003. Those that announce it are refused before they are read; the others by who reads them, with size as
+// their limit if their own is larger.
 func MaxBody(size config.Size) exchange.Policy {
-	return exchange.Policy{Admit: func(r *exchange.Request) error {
-		if n := r.Request.Header.ContentLength(); int64(n) > int64(size) {
-			return problem.New("HR1003", "the body is larger than %d bytes", size)
-		}
-		return nil
-	}}
+	return exchange.Policy{Admit: func(r *exchange.Request) error { return r.Bound(int64(size)) }}
 }

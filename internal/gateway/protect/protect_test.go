@@ -271,7 +271,19 @@ func TestMaxBody(t *testing.T) {
 	if got := ask(t, "POST", at, "0123456789"); got.status != 200 {
 		t.Error(got)
 	}
-	if got := ask(t, "POST", at, "0123456789a"); got.code() != "HR1003" || got.status != 413 {
-		t.Error(got)
+	for _, announced := range []bool{true, false} {
+		request, err := http.NewRequestWithContext(t.Context(), "POST", at, struct{ io.Reader }{strings.NewReader("0123456789a")})
+		must(t, err)
+		if announced {
+			request.ContentLength = 11
+		}
+		got, err := http.DefaultClient.Do(request)
+		must(t, err)
+		body, err := io.ReadAll(got.Body)
+		must(t, err)
+		must(t, got.Body.Close())
+		if got.StatusCode != 413 || !strings.Contains(string(body), "HR1003") || !strings.Contains(string(body), "raise max_body of the route or its policy") {
+			t.Error(announced, got.Status, string(body))
+		}
 	}
 }

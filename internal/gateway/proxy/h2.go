@@ -194,10 +194,10 @@ func (x *passage) bodyH2(r *exchange.Request, rpc bool) (body *lent, whole []byt
 			return nil, bytes.Clone(x.call.Whole), 0, nil // the transport may hold it after it has answered
 		}
 	}
-	limit := x.proxy.maxBody
+	limit := r.Limit(x.proxy.maxBody)
 	switch {
 	case r.Standard != nil && rpc:
-		return &lent{from: r.Standard.Request.Body}, nil, -1, nil
+		return &lent{from: r.Standard.Request.Body, free: true}, nil, -1, nil
 	case r.Length() < 0 && r.Request.Header.ContentLength() >= 0: // it is decoded on its way
 		whole, err = io.ReadAll(x.call.Body)
 		return nil, whole, 0, err

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -16,7 +17,8 @@ type lent struct {
 	from  io.Reader
 	conn  net.Conn      // of a client with HTTP/1.1; nil with HTTP/2, whose bodies may be read at any time
 	idle  time.Duration // between two pieces
-	limit int64         // 0 is none
+	limit exchange.Limit
+	free  bool // there is no limit
 
 	reading sync.Mutex // held while conn is read
 	mu      sync.Mutex
@@ -48,8 +50,8 @@ func (l *lent) Read(p []byte) (int, error) {
 	l.count += int64(n)
 	var network net.Error
 	switch {
-	case l.limit > 0 && l.count > l.limit:
-		n, err = 0, problem.New("HR1003", "the body is larger than %d bytes", l.limit)
+	case !l.free && !l.limit.Allows(l.count):
+		n, err = 0, l.limit.Exceeded()
 	case err == nil || err == io.EOF:
 		return n, err
 	case errors.As(err, &network) && network.Timeout():
