@@ -95,7 +95,9 @@ func newConn(base context.Context, s *Server, nc net.Conn, state *tls.Connection
 // serve reads until the connection is done, then waits for what still writes.
 func (c *conn) serve() {
 	c.seen.Store(time.Now().UnixNano())
+	c.mu.Lock()
 	c.idle = time.AfterFunc(c.server.options.IdleTimeout, c.rest)
+	c.mu.Unlock()
 	err := c.greet()
 	for err == nil {
 		err = c.next()
@@ -160,7 +162,7 @@ func (c *conn) next() error {
 func (c *conn) refuse(fault http2.StreamError) error {
 	s := c.streams[fault.StreamID]
 	if s == nil {
-		if fault.StreamID > c.last { // its head was malformed
+		if fault.StreamID > c.last && !c.leftover { // its head was malformed
 			c.last = fault.StreamID
 			c.closed.add(fault.StreamID, true)
 		}
@@ -184,6 +186,7 @@ func (c *conn) end(err error) {
 	c.mu.Lock()
 	if say {
 		c.goAway(c.last, code)
+		time.AfterFunc(lingerTime, func() { _ = c.nc.Close() })
 		for c.flush(); c.flushing; {
 			c.wait()
 		}
@@ -195,9 +198,7 @@ func (c *conn) end(err error) {
 	c.room.Broadcast()
 	c.mu.Unlock()
 	if say { // what still comes is thrown away, so that GOAWAY is not lost to a reset
-		enough := time.AfterFunc(lingerTime, func() { _ = c.nc.Close() })
 		_, _ = io.Copy(io.Discard, c.nc)
-		enough.Stop()
 	}
 	_ = c.nc.Close()
 	c.mu.Lock()
@@ -226,31 +227,36 @@ func (c *conn) rest() {
 	limit := c.server.options.IdleTimeout
 	quiet := time.Since(time.Unix(0, c.seen.Load()))
 	c.mu.Lock()
-	busy := c.running > 0
-	c.mu.Unlock()
+	defer c.mu.Unlock()
 	switch {
-	case busy:
+	case c.running > 0:
 		c.idle.Reset(limit)
 	case quiet < limit:
 		c.idle.Reset(limit - quiet)
 	default:
-		c.leave()
+		c.farewell()
 	}
 }
 
-// farewell is the payload of the ping that follows the first GOAWAY.
-var farewell = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
-
-// leave lets the client know that it should open no more streams. Those that were under way when it got to know are served.
+// leave is farewell for those who do not hold the lock.
 func (c *conn) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.farewell()
+}
+
+// parting is the payload of the ping that follows the first GOAWAY.
+var parting = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
+
+// farewell lets the client know that it should open no more streams. Those that were under way when it got to know are served. It is called with
+// c.mu held.
+func (c *conn) farewell() {
 	if c.leaving || c.broken {
 		return
 	}
 	c.leaving = true
 	c.goAway(1<<31-1, http2.ErrCodeNo)
-	c.ping(farewell, false)
+	c.ping(parting, false)
 	c.kick()
 	time.AfterFunc(lingerTime, c.left)
 }

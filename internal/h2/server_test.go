@@ -154,7 +154,7 @@ func TestFaults(t *testing.T) {
 			p.get(5, "/hold")
 		}, reset(5, http2.ErrCodeRefusedStream)},
 		"window of a stream": {func(p *peer) {
-			p.request(1, false, ":method", "POST", ":scheme", "http", ":path", "/stuck")
+			p.request(1, false, ":method", "POST", ":scheme", "http", ":path", "/hold")
 			_ = p.WriteWindowUpdate(1, 1<<31-1)
 		}, reset(1, http2.ErrCodeFlowControl)},
 		"window of the connection": {func(p *peer) { _ = p.WriteWindowUpdate(0, 1<<31-1) }, goAway(http2.ErrCodeFlowControl)},
@@ -279,7 +279,8 @@ func TestDrain(t *testing.T) {
 	ping := p.expect(func(f http2.Frame) bool { _, ok := f.(*http2.PingFrame); return ok }).(*http2.PingFrame)
 	_ = p.WritePing(true, ping.Data)
 	p.expect(func(f http2.Frame) bool { g, ok := f.(*http2.GoAwayFrame); return ok && g.LastStreamID == 3 })
-	p.get(5, "/") // too late: nobody answers
+	p.request(5, false, ":method", "POST", ":scheme", "http", ":path", "/") // too late: nobody answers
+	_ = p.WriteData(5, true, []byte("x"))
 	close(finish)
 	for ended := 0; ended < 2; {
 		if d, ok := p.expect(func(f http2.Frame) bool { _, ok := f.(*http2.DataFrame); return ok }).(*http2.DataFrame); ok && d.StreamEnded() {
@@ -318,7 +319,7 @@ func FuzzServe(f *testing.F) {
 	_ = framer.WriteData(1, true, []byte("hello"))
 	_ = framer.WriteWindowUpdate(0, 10)
 	_ = framer.WriteRSTStream(1, http2.ErrCodeCancel)
-	_ = framer.WritePing(false, farewell)
+	_ = framer.WritePing(false, parting)
 	f.Add(seed.Bytes())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, frames []byte) {

@@ -26,7 +26,7 @@ func (c *conn) take(f http2.Frame) error {
 		case !f.IsAck():
 			c.ping(f.Data, true)
 			c.kick()
-		case f.Data == farewell && c.leaving && !c.leftover:
+		case f.Data == parting && c.leaving && !c.leftover:
 			go c.left()
 		}
 	case *http2.RSTStreamFrame:
@@ -106,7 +106,7 @@ func (c *conn) takeData(f *http2.DataFrame) error {
 	if err := c.idleFault(f.StreamID); err != nil {
 		return err
 	}
-	if _, ours := c.closed.find(f.StreamID); ours {
+	if _, ours := c.closed.find(f.StreamID); ours || f.StreamID > c.last {
 		return nil
 	}
 	return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}

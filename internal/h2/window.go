@@ -52,9 +52,9 @@ func (c *conn) takeWindow(f *http2.WindowUpdateFrame) error {
 	return nil
 }
 
-// idleFault is the fault of a frame for a stream that was not opened; none if it is over.
+// idleFault is the fault of a frame for a stream that was not opened; none if it is over, or was opened too late.
 func (c *conn) idleFault(id uint32) error {
-	if id%2 == 0 || id > c.last {
+	if id%2 == 0 || id > c.last && !c.leftover {
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
 	return nil
