@@ -153,6 +153,23 @@ func TestFunction(t *testing.T) {
 	get(t, serve(t, load(t, "{optional: true, "+section+"}"), d)+"/a?x=1").echoed(t)
 }
 
+// A function that is not there is the fault of whoever configured it.
+func TestFunctionThatIsNotThere(t *testing.T) {
+	for _, failure := range []*problem.Error{
+		problem.New("HR2003", "no function secret_name"), problem.New("HR2011", "secret_name is a job"), problem.New("HR2002", "secret_name takes no argument request"),
+	} {
+		at := serve(t, load(t, "{function: {name: secret_name}}"), auth.Deps{Call: func(context.Context, string, []byte) ([]byte, error) { return nil, failure }})
+		got := get(t, at)
+		if want(t, got, 503, "HR4049"); strings.Contains(got.body, "secret_name") || got.header.Get("Retry-After") == "" {
+			t.Error(got)
+		}
+	}
+	at := serve(t, load(t, "{function: {name: f}}"), auth.Deps{Call: func(context.Context, string, []byte) ([]byte, error) {
+		return nil, problem.New("HR2020", "come back later").Answering(409)
+	}})
+	want(t, get(t, at), 409, "HR2020")
+}
+
 // The first way that finds something decides.
 func TestWaysTogether(t *testing.T) {
 	store := openKeys(t)

@@ -12,6 +12,7 @@ import (
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -23,6 +24,7 @@ type function struct {
 	headers *headers
 	log     *slog.Logger
 	known   *recall[[sha256.Size]byte, *verdict]
+	warned  warned
 }
 
 const knownRequests = 8192
@@ -125,7 +127,8 @@ func (f *function) ask(r *exchange.Request) (*grant, error) {
 	return v.grant, v.err
 }
 
-// denied makes a refusal of what a function raised as hr.Deny, and leaves tracebacks to the log: what a client is told says nothing of the code.
+// denied makes a refusal of what a function raised as hr.Deny, and leaves tracebacks to the log: what a client is told says nothing of the code. A
+// function that is not there, or takes other arguments, is no fault of the client.
 func (f *function) denied(err error) error {
 	p := problem.From(err)
 	reason, denied := strings.CutPrefix(p.What, "Deny: ")
@@ -138,7 +141,10 @@ func (f *function) denied(err error) error {
 		what, _, _ := strings.Cut(p.What, "\n")
 		return problem.New("HR2015", "%s", what)
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem.New("HR4050", "%s did not decide within %s", f.config.Name, f.config.Timeout)
+		return problem.New("HR4050", "the function did not decide within %s", f.config.Timeout)
+	case p.Code != "HR2020" && p.Status() < 500:
+		f.warned.warn(f.log, "function that decides cannot be called", "function", f.config.Name, observe.Error(err))
+		return problem.New("HR4049", "the function that decides cannot be called").Answering(503)
 	}
 	return err
 }
