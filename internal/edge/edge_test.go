@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -585,5 +586,36 @@ func TestTracebacksStayInside(t *testing.T) {
 	got := r.do("POST", "/broken", "{}")
 	if got.short() != "500 HR2015" || !strings.Contains(string(got.body), "RuntimeError: out of paper") || strings.Contains(string(got.body), "line ") {
 		t.Errorf("%s %s", got.short(), got.body)
+	}
+}
+
+// What is no request is told to those who follow, and to the access log of the server.
+func TestBrokenRequestIsTold(t *testing.T) {
+	var file string
+	r := newRig(t, func(c *config.Config) {
+		file = filepath.Join(c.Engine.Data, "..", "access.log")
+		c.Log.Access, c.Log.AccessFile = &config.Access{Sample: 1}, file
+	})
+	follower := r.edge.Follow(1)
+	defer follower.Close()
+	conn, err := net.Dial("tcp", r.edge.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "nonsense\r\n\r\n")
+	must(t, err)
+	select {
+	case line := <-follower.Lines:
+		if !strings.Contains(string(line), `"code":"HR1011"`) {
+			t.Error(string(line))
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody is told")
+	}
+	for begun := time.Now(); ; runtime.Gosched() {
+		if text, _ := os.ReadFile(file); strings.Contains(string(text), `"route":"none","status":400,"code":"HR1011"`) {
+			break
+		} else if time.Since(begun) > 20*time.Second {
+			t.Fatalf("%s", text)
+		}
 	}
 }

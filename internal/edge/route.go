@@ -120,6 +120,9 @@ func (s *Server) finish(r *exchange.Request) {
 	}
 }
 
+// broken tells of what could not be read as a request, which no route is asked for.
+func (s *Server) broken(r *exchange.Request) { s.access.Broken(r, s.table.Load().record) }
+
 // Routes are all routes, in the order of declaration.
 func (s *Server) Routes() []Route {
 	var list []Route

@@ -24,7 +24,7 @@ import (
 	"github.com/headrace/headrace/internal/problem"
 )
 
-// Deps are the parts that routes lead to. All but Traces, Gateway and Access are required.
+// Deps are the parts that routes lead to. All but Traces, Gateway, Access and Opening are required.
 type Deps struct {
 	Config    *config.Config
 	Engine    *engine.Engine
@@ -36,6 +36,8 @@ type Deps struct {
 	Gateway   Gateway       // nil serves functions and files alone
 	Sockets   doors.Sockets // of a process before this one; nil opens new ones
 	Access    io.Writer     // takes the access log unless it has a file; nil drops it
+
+	Opening func(context.Context) error // is called by Start when the routes are in force, before it listens; nil for nothing
 }
 
 // Live answers the requests of live connections: those below the prefix that it has now.
@@ -81,7 +83,7 @@ func New(d Deps) *Server {
 	trusted, _ := config.ParsePrefixes(d.Config.Server.TrustedProxies) // the configuration is checked
 	s.planes = &exchange.Planes{Jobs: d.Jobs, Functions: d.Functions, Engine: d.Engine, Config: d.Config, Public: true}
 	s.door = doors.New(doors.Options{Config: d.Config, Engine: d.Engine, Health: d.Health, Log: d.Log, Sockets: d.Sockets, Exchange: exchange.Options{
-		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Rest: true, Trusted: trusted,
+		Plane: "edge", Log: d.Log, Traces: d.Traces, Admit: s.admit, Serve: s.serve, Finish: s.finish, Broken: s.broken, Rest: true, Trusted: trusted,
 	}})
 	s.Traffic = s.door.Server.Metrics
 	s.table.Store(&table{})
@@ -100,6 +102,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	if err := s.Configure(s.Config); err != nil {
 		return err
+	}
+	if s.Opening != nil {
+		if err := s.Opening(ctx); err != nil {
+			return err
+		}
 	}
 	return s.door.Start(ctx)
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Serve func(*Request) error
 	// Finish may change the answer before it is written; nil leaves it.
 	Finish func(*Request)
+	// Broken is told of the answer to what could not be read as a request, before it is written; nil leaves it.
+	Broken func(*Request)
 	// Rest lets plain connections rest while they are idle, which pays where there may be many.
 	Rest bool
 	// Trusted are the addresses of proxies whose word about the client is believed.
@@ -264,6 +266,9 @@ func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
 	unread(ctx.Conn(), p.Code != "HR1010")
 	if state := ctx.TLSConnectionState(); state == nil || state.HandshakeComplete { // who fails at TLS has asked for nothing
 		s.Metrics.observe(ctx)
+		if s.options.Broken != nil {
+			s.options.Broken(r)
+		}
 	}
 }
 

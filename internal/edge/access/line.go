@@ -19,10 +19,7 @@ var secrets = []string{"token", "key", "secret", "password", "passwd", "signatur
 
 // appendLine writes the record of a request as one object of JSON; the number of bytes follows in appendEnd, when it is known.
 func appendLine(b []byte, r *exchange.Request, title string, c *config.Access, now time.Time) []byte {
-	b = append(b, `{"time":"`...)
-	b = now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
-	b = append(b, `","level":"INFO","msg":"request","route":`...)
-	b = strictjson.AppendText(b, title)
+	b = appendBegin(b, title, now)
 	b = member(b, "method", r.Method())
 	b = member(b, "host", r.Host())
 	b = member(b, "path", r.Path())
@@ -30,13 +27,7 @@ func appendLine(b []byte, r *exchange.Request, title string, c *config.Access, n
 		b = append(b, `,"query":`...)
 		b = strictjson.AppendText(b, redact(query, c.Redact))
 	}
-	b = append(b, `,"status":`...)
-	b = strconv.AppendInt(b, int64(r.Response.StatusCode()), 10)
-	if r.Code != "" {
-		b = append(b, `,"code":"`...)
-		b = append(b, r.Code...)
-		b = append(b, '"')
-	}
+	b = appendStatus(b, r)
 	b = append(b, `,"ms":`...)
 	b = strconv.AppendFloat(b, float64(now.Sub(r.Time()).Microseconds())/1000, 'f', 3, 64)
 	b = append(b, `,"client":"`...)
@@ -62,6 +53,27 @@ func appendLine(b []byte, r *exchange.Request, title string, c *config.Access, n
 		}
 	}
 	return b
+}
+
+// appendBroken writes the record of what could not be read as a request. The reader forgets what it has read of it, and when.
+func appendBroken(b []byte, r *exchange.Request, now time.Time) []byte {
+	b = appendStatus(appendBegin(b, "none", now), r)
+	b = append(b, `,"client":"`...)
+	b = r.Peer().AppendTo(b)
+	return append(b, '"')
+}
+
+func appendBegin(b []byte, title string, now time.Time) []byte {
+	b = append(b, `{"time":"`...)
+	b = now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	b = append(b, `","level":"INFO","msg":"request","route":`...)
+	return strictjson.AppendText(b, title)
+}
+
+func appendStatus(b []byte, r *exchange.Request) []byte {
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(r.Response.StatusCode()), 10)
+	return text(b, "code", r.Code)
 }
 
 func appendEnd(b []byte, o exchange.Outcome) []byte {

@@ -71,9 +71,8 @@ func (l *Log) Close() {
 
 // Tell records a request whose answer is complete. A nil c records for followers alone.
 func (l *Log) Tell(r *exchange.Request, title string, c *config.Access) {
-	keep := c != nil && (c.Sample >= 1 || c.Sample > 0 && (r.Response.StatusCode() >= 500 || rand.Float64() < c.Sample))
-	follow := l.Followed()
-	if !keep && !follow {
+	keep := keeps(c, r.Response.StatusCode())
+	if !keep && !l.Followed() {
 		return
 	}
 	if c == nil {
@@ -90,6 +89,22 @@ func (l *Log) Tell(r *exchange.Request, title string, c *config.Access) {
 		o.Bytes = int64(len(r.Response.Body()))
 	}
 	l.end(b, o, keep)
+}
+
+// Broken records what could not be read as a request, when its answer is there, likewise.
+func (l *Log) Broken(r *exchange.Request, c *config.Access) {
+	keep := keeps(c, r.Response.StatusCode())
+	if !keep && !l.Followed() {
+		return
+	}
+	b := lines.Get().(*[]byte)
+	*b = appendBroken((*b)[:0], r, time.Now())
+	l.end(b, exchange.Outcome{Bytes: int64(len(r.Response.Body()))}, keep)
+}
+
+// keeps tells whether an answer is among those that are logged.
+func keeps(c *config.Access, status int) bool {
+	return c != nil && (c.Sample >= 1 || c.Sample > 0 && (status >= 500 || rand.Float64() < c.Sample))
 }
 
 var lines = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}

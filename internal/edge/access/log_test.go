@@ -59,6 +59,7 @@ func serve(t *testing.T, log *access.Log, c *config.Access) string {
 			return nil
 		},
 		Finish: func(r *exchange.Request) { log.Tell(r, "some route", c) },
+		Broken: func(r *exchange.Request) { log.Broken(r, c) },
 	})
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -168,6 +169,67 @@ func TestSlowFile(t *testing.T) {
 	log.Close()
 	if kept := len(out.lines()); kept+int(dropped(t, log)) != sent {
 		t.Errorf("%d requests, %d lines, %v dropped", sent, kept, dropped(t, log))
+	}
+}
+
+// raw sends bytes on a connection of their own, and waits for the end of the answer.
+func raw(t *testing.T, at, request string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.(*net.TCPConn).CloseWrite()
+	_, _ = io.Copy(io.Discard, c)
+}
+
+// What is no request has a line too; it is sampled as others are, and followed.
+func TestBroken(t *testing.T) {
+	out := &sink{}
+	log := access.New(out, slog.Default())
+	at := serve(t, log, &config.Access{Sample: 1})
+	for _, c := range []struct {
+		request string
+		status  float64
+		code    string
+	}{
+		{"GET /?token=geheim HTTP/1.1\r\nHost x\r\n\r\n", 400, "HR1011"},
+		{"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "HR1011"},
+		{"PUT /?token=geheim HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx", 400, "HR1004"},
+		{"GET /" + strings.Repeat("a", 20_000) + " HTTP/1.1\r\n", 431, "HR1009"},
+	} {
+		f := log.Follow(1)
+		raw(t, at, c.request)
+		var told map[string]any
+		select {
+		case line := <-f.Lines:
+			if err := json.Unmarshal(line, &told); err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("nothing is told of %.40q", c.request)
+		}
+		f.Close()
+		if told["route"] != "none" || told["status"] != c.status || told["code"] != c.code || told["client"] != "127.0.0.1" || told["bytes"].(float64) < 50 {
+			t.Errorf("%.40q: %v", c.request, told)
+		}
+	}
+	log.Close()
+	if lines := out.lines(); len(lines) != 4 || strings.Contains(strings.Join(lines, ""), "geheim") {
+		t.Error(lines)
+	}
+	out = &sink{}
+	log = access.New(out, slog.Default())
+	at = serve(t, log, &config.Access{Sample: 1e-9})
+	raw(t, at, "nothing\r\n\r\n")
+	log.Close()
+	if text := out.lines(); text[0] != "" {
+		t.Error(text)
 	}
 }
 
