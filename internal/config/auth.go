@@ -108,7 +108,7 @@ type MTLS struct {
 
 // Forward asks another service with GET. An answer of 2xx lets the request pass, any other is the answer.
 type Forward struct {
-	// Address to ask, as in http://127.0.0.1:9000/check, or the name of an upstream and a path, as in accounts/check.
+	// Address to ask, as in http://127.0.0.1:9000/check, or the name of an upstream and a path, as in accounts/check, which is asked as the upstream says.
 	To string `yaml:"to" required:"true"`
 	// Headers of the request that it is sent. It gets X-Forwarded-Method, -Proto, -Host, -Uri, -For and X-Request-Id in any case.
 	Send []string `yaml:"send"`
@@ -118,7 +118,7 @@ type Forward struct {
 	Subject string `yaml:"subject"`
 	// Longest wait for its answer.
 	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"1m"`
-	// Connections to it at a time; requests wait for one within the timeout.
+	// Connections to an address at a time; requests wait for one within the timeout. An upstream has connections.max of its own.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"10000"`
 	// Largest body of its answer that is passed on.
 	MaxBody Size `yaml:"max_body" max:"1MiB"`

@@ -153,12 +153,6 @@ func (p *Plan) auth(title string) auth.Deps {
 		Call: func(ctx context.Context, name string, args []byte) ([]byte, error) {
 			return p.deps.Call(ctx, name, args, identity.Caller{})
 		},
-		Pick: func(name string) (string, error) {
-			target, err := p.change.Find(name).Pick(&balance.Pick{})
-			if err != nil {
-				return "", err
-			}
-			return target.URL().String(), nil
-		},
+		Find: p.change.Find,
 	}
 }

@@ -1,19 +1,27 @@
 package auth_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/gateway/auth"
+	"github.com/headrace/headrace/internal/gateway/balance"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -85,15 +93,97 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// An upstream is asked as it says: over its socket, with its TLS, in its protocol.
 func TestForwardToUpstream(t *testing.T) {
-	s := judge(t, nil)
-	at := serve(t, load(t, `{forward: {to: judge/check}}`), auth.Deps{Pick: func(name string) (string, error) {
-		if name != "judge" {
-			t.Error(name)
+	var path atomic.Pointer[string]
+	handler := judge(t, func(r *http.Request) { asked := r.Proto + " " + r.RequestURI; path.Store(&asked) }).Config.Handler
+	on := func(l net.Listener, secure bool) *httptest.Server {
+		s := httptest.NewUnstartedServer(handler)
+		if l != nil {
+			_ = s.Listener.Close()
+			s.Listener = l
 		}
-		return s.URL, nil
-	}})
-	get(t, at, "Authorization", "good").echoed(t)
+		if s.EnableHTTP2 = secure; secure {
+			s.StartTLS()
+		} else {
+			s.Start()
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	must(t, err)
+	on(l, false)
+	plain, secure := on(nil, false), on(nil, true)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
+	for name, c := range map[string]struct {
+		url, protocol, asked string
+	}{
+		"tcp":   {plain.URL, "", "HTTP/1.1"},
+		"unix":  {"unix:" + socket, "", "HTTP/1.1"},
+		"https": {secure.URL, "", "HTTP/1.1"},
+		"h2":    {secure.URL, "h2", "HTTP/2.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := config.DefaultUpstream()
+			u.Targets = []config.Target{{URL: "http://127.0.0.1:1", Weight: 1}, {URL: c.url, Weight: 1}} // nobody is at the first
+			u.TLS.CA = ca
+			if u.Protocol = cmp.Or(c.protocol, u.Protocol); c.protocol == "h2" {
+				u.Targets = u.Targets[1:]
+			}
+			found := upstreamOf(t, u)
+			at := serve(t, load(t, `{forward: {to: judge/check?a=b, timeout: 500ms, copy: [X-Groups]}}`), auth.Deps{Find: func(string) *balance.Upstream { return found }})
+			for range 4 {
+				if e := get(t, at, "Authorization", "good").echoed(t); e.Headers["X-Groups"] != "a, b" {
+					t.Error(e)
+				}
+			}
+			if got := *path.Load(); got != c.asked+" /check?a=b" {
+				t.Error(got)
+			}
+			if got := get(t, at, "Authorization", "login"); got.status != 302 || len(got.header.Values("Set-Cookie")) != 2 || got.header.Get("X-Secret") != "" && c.protocol == "" {
+				t.Error(got)
+			}
+			if got := get(t, at); got.status != 401 || got.body != "who are you?" {
+				t.Error(got)
+			}
+			want(t, get(t, at, "Authorization", "large"), 502, "HR4049")
+			want(t, get(t, at, "Authorization", "slow"), 504, "HR4050")
+			s := found.Status()
+			if last := s.Targets[len(s.Targets)-1]; last.Requests < 8 || last.Busy != 0 || last.Failures == 0 {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
+}
+
+func TestForwardToUpstreamThatIsNotWell(t *testing.T) {
+	u := config.DefaultUpstream()
+	u.Targets = []config.Target{{URL: "http://127.0.0.1:1", Weight: 1}}
+	found := upstreamOf(t, u)
+	at := serve(t, load(t, `{forward: {to: judge/check}}`), auth.Deps{Find: func(string) *balance.Upstream { return found }})
+	got := get(t, at)
+	if want(t, got, 502, "HR4049"); strings.Contains(got.body, "127.0.0.1") || strings.Contains(got.body, "refused") {
+		t.Error(got)
+	}
+	if _, err := auth.New(load(t, `{forward: {to: judge/check}}`), auth.Deps{Registry: auth.NewRegistry(), Log: logger(t), Find: func(string) *balance.Upstream { return nil }}); err == nil {
+		t.Error("an upstream that is not there is taken")
+	}
+}
+
+// upstreamOf puts an upstream in force.
+func upstreamOf(t *testing.T, u *config.Upstream) *balance.Upstream {
+	t.Helper()
+	set := balance.NewSet(balance.Deps{Log: logger(t), Health: observe.NewHealth(logger(t))})
+	t.Cleanup(set.Stop)
+	c := config.Default()
+	c.Upstreams = map[string]*config.Upstream{"judge": u}
+	change, err := set.Prepare(t.Context(), c)
+	must(t, err)
+	change.Commit()
+	return set.Find("judge")
 }
 
 func TestFunction(t *testing.T) {

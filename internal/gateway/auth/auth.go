@@ -14,6 +14,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/problem"
@@ -26,8 +27,8 @@ type Deps struct {
 	Keys     *keys.Store // of the way key
 	// Call runs a function for the way function and returns its result, JSON; args are an object.
 	Call func(ctx context.Context, name string, args []byte) ([]byte, error)
-	// Pick chooses a target of an upstream for the way forward and returns its address, as in http://10.0.0.1:9000.
-	Pick func(upstream string) (address string, err error)
+	// Find returns an upstream for the way forward, nil if there is none of the name.
+	Find func(name string) *balance.Upstream
 	Log  *slog.Logger
 }
 

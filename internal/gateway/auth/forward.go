@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -13,40 +13,47 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
+	"github.com/headrace/headrace/internal/gateway/upstream"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
 // forward is the way forward.
 type forward struct {
-	config *config.Forward
-	client *http.Client
-	pick   func() (address string, err error)
-	send   []string
-	copies []string
-	made   *headers
+	config  *config.Forward
+	address string
+	do      func(*http.Request) (*http.Response, error)
+	send    []string
+	copies  []string
+	made    *headers
+	log     *slog.Logger
+	warned  warned
 }
 
 func addForward(c *config.Auth, d Deps, p *policy) error {
 	if c.Forward == nil {
 		return nil
 	}
-	client, err := d.Registry.clients.get(struct {
-		What        string
-		Connections int
-	}{"forward", c.Forward.MaxConnections}, func() (*http.Client, error) { return newClient(c.Forward.MaxConnections), nil })
-	if err != nil {
-		return err
-	}
-	f := &forward{config: c.Forward, client: client, made: p.headers, pick: func() (string, error) { return c.Forward.To, nil }}
+	f := &forward{config: c.Forward, address: c.Forward.To, made: p.headers, log: d.Log}
 	if name, path, _ := strings.Cut(c.Forward.To, "/"); !strings.Contains(c.Forward.To, "://") {
-		if d.Pick == nil {
-			return errors.New("auth: there is nobody to choose a target of an upstream")
+		if d.Find == nil {
+			return errors.New("auth: there is nobody to find an upstream")
 		}
-		f.pick = func() (string, error) {
-			address, err := d.Pick(name)
-			return strings.TrimSuffix(address, "/") + "/" + path, err
+		u := d.Find(name)
+		if u == nil {
+			return problem.New("HR9003", "there is no upstream %q", name).Hinting("add it below upstreams")
 		}
+		f.address, f.do = "http://upstream/"+path, newThrough(u).do // the target has its own scheme and host
+	} else {
+		client, err := d.Registry.clients.get(struct {
+			What        string
+			Connections int
+		}{"forward", c.Forward.MaxConnections}, func() (*http.Client, error) { return newClient(c.Forward.MaxConnections), nil })
+		if err != nil {
+			return err
+		}
+		f.do = client.Do
 	}
 	for _, name := range c.Forward.Send {
 		f.send = append(f.send, textproto.CanonicalMIMEHeaderKey(name))
@@ -71,11 +78,7 @@ func newClient(connections int) *http.Client {
 
 // question is what the service is asked.
 func (f *forward) question(ctx context.Context, r *exchange.Request) (*http.Request, error) {
-	address, err := f.pick()
-	if err != nil {
-		return nil, err
-	}
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, f.address, nil)
 	if err != nil {
 		return nil, problem.New("HR4049", "%w", err)
 	}
@@ -105,7 +108,7 @@ func (f *forward) ask(r *exchange.Request) (*grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := f.client.Do(q)
+	answer, err := f.do(q)
 	if err != nil {
 		return nil, f.failure(ctx, err)
 	}
@@ -125,17 +128,18 @@ func (f *forward) ask(r *exchange.Request) (*grant, error) {
 	return nil, exchange.Answered
 }
 
+// failure tells the client that there is no decision; why, and addresses, are in the log.
 func (f *forward) failure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	var p *problem.Error
+	if errors.As(err, &p) { // of the upstream
+		return p
+	}
+	f.warned.warn(f.log, "service that decides failed", "to", f.config.To, observe.Error(err))
+	var e *upstream.Error
+	if ctx.Err() != nil || errors.As(err, &e) && e.Timeout && e.Stage != upstream.Connect {
 		return problem.New("HR4050", "the service did not decide within %s", f.config.Timeout)
 	}
-	var network *net.OpError
-	if errors.As(err, &network) {
-		err = network.Err // without the address, which is no business of a client
-	} else {
-		err = fmt.Errorf("it cannot be understood")
-	}
-	return problem.New("HR4049", "the service cannot be asked: %w", err)
+	return problem.New("HR4049", "the service that decides cannot be asked")
 }
 
 // pass takes from the answer who asks and what the upstream is told.
