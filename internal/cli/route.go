@@ -67,7 +67,7 @@ func (a *app) routeTest() *cobra.Command {
 	var headers []string
 	cmd := &cobra.Command{
 		Use: "test METHOD URL", Short: "Tell which route answers a request, and why no other does", Args: needs("METHOD", "URL"),
-		Long:    "Tell which route answers a request, and why no other does. Nothing is asked but the table of routes. The exit code is 1 if none answers.",
+		Long:    "Tell which route answers a request, and why no other does. Nothing is asked but the table of routes. The exit code is 1 if none answers, or the path or the host is refused.",
 		Example: "  headrace route test GET https://api.example.com/orders/1 --header 'X-Version: 2'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var told struct {
@@ -88,7 +88,7 @@ func (a *app) routeTest() *cobra.Command {
 				query["header"] = headers
 			}
 			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: []string{"routes", "test"}, query: query}, &told)
-			if err == nil && told.Route == nil {
+			if err == nil && (told.Route == nil || told.Code != "") {
 				err = exitCode(ExitFailed)
 			}
 			if !show {
@@ -100,6 +100,9 @@ func (a *app) routeTest() *cobra.Command {
 				fmt.Fprintf(a.Stdout, "%s: %s %s (%s)\n", told.Route.Title, told.Route.Action, told.Route.Target, told.Route.Place)
 				if around := told.Route.around(); around != "" {
 					fmt.Fprintf(a.Stdout, "  policies: %s\n", around)
+				}
+				if told.Code != "" {
+					fmt.Fprintf(a.Stdout, "  refused: %s %s\n", told.Code, told.Reason)
 				}
 				for _, u := range told.Upstreams {
 					fmt.Fprintf(a.Stdout, "  upstream: %s, %.4g %% (%s)\n", u.Upstream, 100*u.Part, u.Why)

@@ -51,6 +51,7 @@ func TestRouteIsExplained(t *testing.T) {
 		c.Routes = []config.Route{
 			{Match: "/a/{index}", Methods: []string{"GET"}, Call: "answer"},
 			{Match: "/a/*", Methods: []string{"GET"}, Call: "count", Header: map[string]string{"X-Version": "2"}},
+			{Match: "/u/*", Methods: []string{"GET"}, Call: "count"}, {Match: "/z/*", Methods: []string{"GET"}, Call: "count"},
 		}
 	})
 	got := r.do("GET", "/v1/routes/test?method=GET&url=/a/b/c", "").json(t)
@@ -63,5 +64,14 @@ func TestRouteIsExplained(t *testing.T) {
 	}
 	if params := got["params"].([]any); len(params) != 1 || params[0] != "b/c" {
 		t.Error(params)
+	}
+	for address, code := range map[string]string{"/z/%25252e/u/x": "", "/z/..%252fu/x": "HR4001", "/z/x%252f..%252f..%252fu/x?y": "HR4001", "http://a..b/z/x": "HR4002", "/z/x": ""} {
+		got = r.do("GET", "/v1/routes/test?method=GET&url="+address, "").json(t)
+		if text, _ := got["code"].(string); text != code {
+			t.Error(address, got)
+		}
+	}
+	if got = r.do("GET", "/v1/routes/test?method=TRACE&url=/z/x", "").json(t); got["code"] != "HR4011" {
+		t.Error(got)
 	}
 }

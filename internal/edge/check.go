@@ -48,11 +48,16 @@ func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
 	}
 	r, done := s.pretend(request)
 	defer done()
-	err = s.admit(r)
+	if err = exchange.Check(request); err == nil {
+		err = s.admit(r)
+	}
 	title, action := "none", ""
 	switch found := r.Route.(type) {
 	case *route:
 		title, action = found.title, found.action
+		if err == nil && found.check != nil {
+			err = found.check(r)
+		}
 	case asPreflight:
 		title, action = found.title, "respond"
 	}

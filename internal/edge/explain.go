@@ -14,11 +14,11 @@ import (
 
 // Explanation is which route answers a request, and why no other does.
 type Explanation struct {
-	Route  *Route   `json:"route"` // nil if none does
+	Route  *Route   `json:"route"` // nil if none does; with a problem it is the one that would
 	Params []string `json:"params,omitempty"`
 	// Upstreams are those that its split may choose, and why; nil for other actions.
 	Upstreams  []exchange.Chance `json:"upstreams,omitempty"`
-	Problem    *problem.Error    `json:"-"` // why none does
+	Problem    *problem.Error    `json:"-"` // why none does, or the target is refused
 	Considered []Considered      `json:"considered"`
 }
 
@@ -34,13 +34,27 @@ func (s *Server) Explain(method, address string, headers map[string]string) (*Ex
 	if err != nil {
 		return nil, err
 	}
-	e, found := s.table.Load().explain(r)
-	if found == nil || found.chances == nil {
-		return e, nil
+	if err := exchange.Check(r); err != nil {
+		return &Explanation{Problem: problem.From(err), Considered: []Considered{}}, nil
 	}
 	asked, done := s.pretend(r)
 	defer done()
-	e.Upstreams, err = found.chances(asked)
+	t := s.table.Load()
+	e, found := t.explain(r, &asked.Params)
+	if found == nil {
+		return e, nil
+	}
+	refused := s.sameRoute(t, asked, found)
+	if refused == nil && found.check != nil {
+		refused = found.check(asked)
+	}
+	if refused != nil {
+		e.Problem = problem.From(refused)
+		return e, nil
+	}
+	if found.chances != nil {
+		e.Upstreams, err = found.chances(asked)
+	}
 	return e, err
 }
 
@@ -52,11 +66,10 @@ func (s *Server) pretend(request *fasthttp.Request) (r *exchange.Request, done f
 	return r, r.Release
 }
 
-// explain also returns the route that answers; nil if none does.
-func (t *table) explain(r *fasthttp.Request) (*Explanation, *route) {
+// explain also returns the route that answers, nil if none does, and fills params.
+func (t *table) explain(r *fasthttp.Request, params *[8][]byte) (*Explanation, *route) {
 	method, path := r.Header.Method(), r.URI().Path()
-	var params [8][]byte
-	found, _, err := t.routes.Find(r, method, path, &params)
+	found, _, err := t.routes.Find(r, method, path, params)
 	e := &Explanation{Considered: []Considered{}}
 	if err != nil {
 		e.Problem, found = problem.From(err), nil
@@ -89,7 +102,7 @@ func newRequest(method, address string, headers map[string]string) (*fasthttp.Re
 	}
 	r := &fasthttp.Request{}
 	r.Header.SetMethod(method)
-	r.SetRequestURI(u.RequestURI())
+	r.SetRequestURI(written(address, u))
 	r.Header.SetHost("localhost")
 	if u.Host != "" {
 		r.Header.SetHost(u.Host)
@@ -98,4 +111,14 @@ func newRequest(method, address string, headers map[string]string) (*fasthttp.Re
 		r.Header.Set(name, value)
 	}
 	return r, nil
+}
+
+// written is the path and the query of an address as they are written, since the way of writing may be refused.
+func written(address string, u *url.URL) string {
+	text, _, _ := strings.Cut(address, "#")
+	if u.Host == "" {
+		return text
+	}
+	_, text, _ = strings.Cut(text, "//")
+	return text[strings.IndexByte(text, '/'):] // there is one, since the path begins with it
 }

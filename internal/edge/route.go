@@ -24,6 +24,8 @@ type Plan interface {
 	Policies(r *config.Route, p *config.Policy, scope string) (list []exchange.Policy, preflight exchange.Handler, err error)
 	// Chances are the upstreams that the split of a route may choose for a request.
 	Chances(r *config.Route, request *exchange.Request) ([]exchange.Chance, error)
+	// Check tells why proxy or split of a route do not pass a request on; nil if they do. Nobody is asked.
+	Check(r *config.Route, request *exchange.Request) error
 	// Publish makes the handlers of one OpenAPI document of all routes, and of a page that shows it, at its own path.
 	Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error)
 	Commit()
@@ -41,6 +43,7 @@ type route struct {
 	sections  []string                                           // of its policy
 	off       []string                                           // of its policy, which hold elsewhere
 	chances   func(*exchange.Request) ([]exchange.Chance, error) // of a split; nil for others
+	check     func(*exchange.Request) error                      // why a proxy or a split does not pass a request on; nil for others
 	preflight exchange.Handler
 	record    *config.Access // how it is logged; nil is not at all
 	traffic   *traffic

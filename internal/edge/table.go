@@ -154,7 +154,11 @@ func (b *builder) declared(c *config.Route, place string) {
 			b.refuse(at(err, place))
 			return
 		}
-		if plan := b.plan; len(c.Split) > 0 {
+		plan := b.plan
+		if c.Proxy != "" || len(c.Split) > 0 {
+			r.check = func(request *exchange.Request) error { return plan.Check(c, request) }
+		}
+		if len(c.Split) > 0 {
 			r.chances = func(request *exchange.Request) ([]exchange.Chance, error) { return plan.Chances(c, request) }
 		}
 	}

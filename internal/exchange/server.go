@@ -208,6 +208,9 @@ func (s *Server) exchange(r *Request, admitted bool) {
 	}
 }
 
+// Check tells what a door refuses of a request whatever its routes are: HR1011, HR4002, HR4003 or HR4011; nil if nothing.
+func Check(r *fasthttp.Request) error { return strict(r) }
+
 // admit asks whether the request may pass. One that is not sound ends its connection: nobody knows where the next one would begin.
 func (s *Server) admit(r *Request) error {
 	if r.Standard == nil {

@@ -137,6 +137,11 @@ func (p *Plan) Chances(c *config.Route, r *exchange.Request) ([]exchange.Chance,
 	return proxy.Chances(c.Split, r)
 }
 
+// Check tells why proxy or split of a route do not pass a request on; nil if they do.
+func (p *Plan) Check(c *config.Route, r *exchange.Request) error {
+	return proxy.Check(c, p.config.PolicyOf(c).Edit, r)
+}
+
 // Publish makes the handlers of one OpenAPI document of all routes and of its page.
 func (p *Plan) Publish(path string, routes []exchange.Published) (document, page exchange.Handler, pagePath string, err error) {
 	text, err := openapi.Document(openapi.Info{}, routes)
