@@ -17,7 +17,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "../../test/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "handover": handover, "handback": handback, "handlost": handlost},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "handover": handover, "succession": succession, "handback": handback, "handlost": handlost},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HEADRACE_SERVER", "http://127.0.0.1:1") // nobody listens there
 			sdk, err := filepath.Abs("../../sdk/python/src")

@@ -182,7 +182,7 @@ func (a *App) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	a.edge = edge.New(edge.Deps{Config: c, Engine: a.engine, Functions: a.functions, Jobs: a.jobs, Health: a.health, Traces: a.traces, Log: a.log,
-		Gateway: forEdge{a.gateway}, Sockets: a.sockets, Access: o.Log})
+		Gateway: forEdge{a.gateway}, Sockets: a.sockets, Access: o.Log, Opening: func(ctx context.Context) error { return a.awaitServices(ctx, o.Dev) }})
 	if err := a.openLive(ctx); err != nil {
 		return err
 	}

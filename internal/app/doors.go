@@ -24,6 +24,9 @@ func (a *App) openDoors(ctx context.Context) error {
 		Metrics:   a.registry, Health: a.health, Traces: a.traces, Log: a.log, Socket: a.sockets.Listen, Reload: a.reload})
 	a.registry.MustRegister(a.control.Traffic)
 	a.registry.MustRegister(a.edge.Collectors()...)
+	if limit := serviceTime(a.config); limit > 0 {
+		a.health.Raise(servicesStart, "", "it opens when each has a process that is ready, after %s at most", limit)
+	}
 	if err := a.control.Start(ctx); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 const (
 	readyTime   = time.Minute // for the next process to read its configuration
-	servingTime = time.Minute // for it to take connections once it has the data folder, beside the time that apps have to import
+	servingTime = time.Minute // for it to take connections once it has the data folder, beside the time that apps have to import and services to start
 	lookEvery   = 200 * time.Millisecond
 )
 
@@ -120,9 +120,9 @@ func (a *App) restore(asked context.Context, why error) (*handover.Successor, er
 	return former, err
 }
 
-// startTime is how long a process may take to serve: apps are imported one after the other.
+// startTime is how long a process may take to serve: apps are imported one after the other, then services start at the same time.
 func (a *App) startTime() time.Duration {
-	limit := servingTime
+	limit := servingTime + serviceTime(a.config)
 	for _, c := range a.config.Pools {
 		limit += c.StartTimeout
 	}

@@ -77,6 +77,9 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	return nil
 }
 
+// Await waits until the services of the upstreams in force have begun; see balance.Set.
+func (g *Gateway) Await(ctx context.Context) { g.upstreams.Await(ctx) }
+
 // Status tells of the upstreams and their targets.
 func (g *Gateway) Status() []balance.Status { return g.upstreams.Status() }
 

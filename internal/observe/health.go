@@ -26,6 +26,7 @@ type Condition struct {
 	Severity  Severity   // what it does to readiness
 	Title     string     // what it is, without details
 	DependsOn *Condition // its cause: while that is raised, this one is not shown; nil for none
+	Passing   bool       // it belongs to each start, and is logged as information
 }
 
 // Active is a condition that is raised.
@@ -75,7 +76,10 @@ func (h *Health) Raise(c *Condition, name, format string, args ...any) {
 	h.mu.Unlock()
 	if !again {
 		level := slog.LevelWarn
-		if c.Severity == Critical {
+		switch {
+		case c.Passing:
+			level = slog.LevelInfo
+		case c.Severity == Critical:
 			level = slog.LevelError
 		}
 		h.log.Log(context.Background(), level, c.Title, "condition", c.Code, "subject", name, "text", text)

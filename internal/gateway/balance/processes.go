@@ -1,7 +1,9 @@
 package balance
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +34,23 @@ func (s *Set) run(u *Upstream) {
 	}
 	p.join(u)
 	p.service.Change(u.cfg)
+}
+
+// Await waits until each service of the upstreams in force has a process that takes requests, has failed, or is out of its start_timeout; the
+// latter two are logged. It ends with the context at the latest.
+func (s *Set) Await(ctx context.Context) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.processes))
+	s.mu.Unlock()
+	var waiting sync.WaitGroup
+	for _, p := range all {
+		waiting.Go(func() {
+			if err := p.service.Await(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("service is not waited for any longer", "service", p.name, "error", err)
+			}
+		})
+	}
+	waiting.Wait()
 }
 
 func (p *processes) join(u *Upstream) {

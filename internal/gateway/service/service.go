@@ -29,6 +29,9 @@ type Service struct {
 	over  context.CancelFunc
 	slots []*slot
 	sick  map[int]bool // slots whose processes fail
+	late  bool         // none was ready in time, and none is
+	begun bool         // first is closed
+	first chan struct{}
 }
 
 // Change takes a new configuration: another number of replicas is reached at once; if the command, its folder or its environment is
@@ -162,6 +165,9 @@ func (v *Service) publish(k *slot, r *Replica) {
 	}
 	v.mu.Unlock()
 	v.changed(list)
+	if r != nil {
+		v.serves()
+	}
 }
 
 // suffers raises the condition of the service while processes of a slot fail, and ends it when those of none do.
@@ -176,6 +182,9 @@ func (v *Service) suffers(k *slot, failures int, why string) {
 	case v.ctx.Err() != nil:
 	case failures >= manyFailures:
 		v.sick[k.number] = true
+		if len(v.sick) >= len(v.slots) {
+			v.decided()
+		}
 		h.Raise(failing, v.name, "replica %d failed %d times in a row: %s", k.number, failures, why)
 	case failures == 0:
 		delete(v.sick, k.number)

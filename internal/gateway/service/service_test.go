@@ -207,7 +207,9 @@ func TestReplace(t *testing.T) {
 
 	// A command that does not work leaves the old processes, until there is one that does.
 	r.service.Change(command("false", func(c *config.Upstream) { c.Replicas = 2 }))
-	until(t, "the condition", func() bool { return strings.Contains(r.raised("service-not-replaced"), "replica 1 of api ended before it was ready") })
+	until(t, "the condition", func() bool {
+		return strings.Contains(r.raised("service-not-replaced"), "replica 1 of api ended before it was ready")
+	})
 	r.service.Change(command("false", func(c *config.Upstream) { c.Replicas, c.Grace = 2, time.Second })) // the same command, which is tried on
 	if list := r.replicas(); len(list) != 2 || list[0] != now[0] {
 		t.Error("the old processes are gone")
@@ -340,4 +342,45 @@ func TestProcessesEndWithHeadrace(t *testing.T) {
 	}
 	_ = parent.Wait()
 	until(t, "the end of the process", func() bool { return !alive(pid) })
+}
+
+// TestAwait has services that become ready, that fail, and that are late until a file is there.
+func TestAwait(t *testing.T) {
+	t.Run("ready", func(t *testing.T) {
+		r := newRig(t)
+		r.open(t, command(python()+" serve.py {socket}"))
+		if err := r.service.Await(t.Context()); err != nil || len(r.replicas()) != 1 {
+			t.Error(err, len(r.replicas()))
+		}
+	})
+	t.Run("failing", func(t *testing.T) {
+		r := newRig(t)
+		r.open(t, command(script(t, "echo oh no; exit 3"), func(c *config.Upstream) { c.StartTimeout = time.Hour }))
+		if err := r.service.Await(t.Context()); code(err) != "HR4025" || !strings.Contains(err.Error(), "oh no") || r.raised("service-failing") == "" {
+			t.Error(err, r.raised("service-failing"))
+		}
+	})
+	t.Run("late", func(t *testing.T) {
+		r := newRig(t)
+		file := t.TempDir() + "/go"
+		r.open(t, command(script(t, `until [ -e `+file+` ]; do sleep 0.05; done; exec `+python()+` serve.py "$HEADRACE_SOCKET"`), func(c *config.Upstream) {
+			c.StartTimeout, c.Env = 300*time.Millisecond, map[string]string{"X": "{socket}"}
+		}))
+		if err := r.service.Await(t.Context()); code(err) != "HR4025" || r.raised("service-failing") == "" {
+			t.Error(err, r.raised("service-failing"))
+		}
+		r.service.Change(command(r.service.cfg.Run, func(c *config.Upstream) { c.Env = map[string]string{"X": "{socket}"} }))
+		touch(t, file)
+		r.ready(t, 1)
+		until(t, "the condition ends", func() bool { return r.raised("service-failing") == "" })
+	})
+	t.Run("given up", func(t *testing.T) {
+		r := newRig(t)
+		r.open(t, command("sleep 600"))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := r.service.Await(ctx); !errors.Is(err, context.DeadlineExceeded) || r.raised("service-failing") != "" {
+			t.Error(err)
+		}
+	})
 }

@@ -96,7 +96,7 @@ func (s *Supervisor) folder(c *config.Upstream) string {
 // Open starts the service of an upstream in the background. Changed is called with the processes that take requests whenever they are
 // others, one call after the other; a process that is not in the list any more is ended when its requests have.
 func (s *Supervisor) Open(name string, c *config.Upstream, changed func([]*Replica)) *Service {
-	v := &Service{supervisor: s, name: name, cfg: c, changed: changed}
+	v := &Service{supervisor: s, name: name, cfg: c, changed: changed, first: make(chan struct{})}
 	v.ctx, v.cancel = context.WithCancel(s.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
