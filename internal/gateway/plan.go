@@ -158,6 +158,6 @@ func (p *Plan) auth(title string) auth.Deps {
 		Call: func(ctx context.Context, name string, args []byte) ([]byte, error) {
 			return p.deps.Call(ctx, name, args, identity.Caller{})
 		},
-		Find: p.change.Find,
+		Find: p.change.Find, Health: p.deps.Health,
 	}
 }

@@ -35,7 +35,12 @@ type keySet struct {
 	mu      sync.Mutex
 	asked   time.Time     // when the last request began
 	pending chan struct{} // closed when the request under way is over; nil without one
+	again   *time.Timer   // asks once more while the set is not there; nil without
+	closed  bool
 }
+
+// leastAgain is the least pause before a set that is not there is asked for without a token.
+const leastAgain = time.Second
 
 func newKeySet(o Options, log *slog.Logger, changed func()) *keySet {
 	s := &keySet{address: o.JWKS, options: o, log: log, changed: changed, client: &http.Client{Timeout: o.JWKSTimeout}}
@@ -75,6 +80,9 @@ func (s *keySet) ask() <-chan struct{} {
 	if s.pending != nil {
 		return s.pending
 	}
+	if s.closed {
+		return nil
+	}
 	if !s.asked.IsZero() && time.Since(s.asked) < s.options.JWKSRetry {
 		return nil
 	}
@@ -102,6 +110,40 @@ func (s *keySet) request() {
 	defer s.mu.Unlock()
 	close(s.pending)
 	s.pending = nil
+	s.tell(err)
+}
+
+// unread tells whether there has never been an answer.
+func (s *keySet) unread() bool { return s.read.Load() == 0 }
+
+// tell says how the set is: a failure counts if there are no keys yet, or those there are old. Then it is asked for again without waiting for a
+// token. It is called with the mutex held.
+func (s *keySet) tell(failure error) {
+	if s.closed {
+		return
+	}
+	if failure != nil && !s.unread() && time.Now().UnixNano()-s.read.Load() < 2*int64(s.options.JWKSRefresh) {
+		return
+	}
+	if s.options.Told != nil {
+		s.options.Told(shown(s.address), failure)
+	}
+	if failure != nil {
+		s.again = time.AfterFunc(max(s.options.JWKSRetry, leastAgain), func() { s.ask() })
+	}
+}
+
+// close ends the questions; a failure that was told is over.
+func (s *keySet) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.again != nil {
+		s.again.Stop()
+	}
+	if s.options.Told != nil {
+		s.options.Told(shown(s.address), nil)
+	}
 }
 
 func (s *keySet) fetch(ctx context.Context) ([]key, error) {

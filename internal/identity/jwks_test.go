@@ -142,13 +142,61 @@ func TestServerComesUpLater(t *testing.T) {
 	s := newKeyServer(t, failing)
 	v := remote(t, s, Options{JWKSRetry: time.Nanosecond})
 	token := sign(t, jwt.SigningMethodES256, k.p256, "a", jwt.MapClaims{})
-	if _, err := v.Verify(token); !errors.Is(err, ErrInvalid) {
+	if _, err := v.Verify(token); err != ErrUnread {
 		t.Fatal(err)
 	}
 	s.serve(set(t, jwk(k.p256, "a")))
 	if _, err := v.Verify(token); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What is told of a set: that there is none, that there is one without anybody asking, that it is old, that nobody needs it any more.
+func TestKeySetIsTold(t *testing.T) {
+	k := keys()
+	s := newKeyServer(t, failing)
+	told := make(chan error, 100)
+	o := Options{JWKSRetry: time.Nanosecond, Told: func(address string, failure error) {
+		if address != s.URL {
+			t.Error(address)
+		}
+		told <- failure
+	}}
+	becomes := func(bad bool) {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); ; {
+			select {
+			case err := <-told:
+				if (err != nil) == bad {
+					return
+				}
+			case <-deadline:
+				t.Fatal("never told")
+			}
+		}
+	}
+	v := remote(t, s, o)
+	becomes(true)
+	s.serve(set(t, jwk(k.p256, "a")))
+	becomes(false)
+	v.remote.close()
+	becomes(false)
+	if v.remote.ask() != nil {
+		t.Error("it is asked for although nobody needs it")
+	}
+	o.JWKSRefresh = time.Nanosecond
+	v = remote(t, s, o)
+	becomes(false)
+	s.serve(failing)
+	token := sign(t, jwt.SigningMethodES256, k.p256, "a", jwt.MapClaims{})
+	if _, err := v.Verify(token); err != nil {
+		t.Error(err)
+	}
+	becomes(true)
+	if _, err := v.Verify(token); err != nil {
+		t.Error("the keys known are not taken:", err)
+	}
+	v.remote.close()
 }
 
 // A server that takes connections and never answers must not hold up anybody for long.
@@ -168,7 +216,7 @@ func TestServerThatHangs(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 50 {
 		wait.Go(func() {
-			if _, err := v.Verify(sign(t, jwt.SigningMethodES256, k.p256, "x", jwt.MapClaims{})); !errors.Is(err, ErrInvalid) {
+			if _, err := v.Verify(sign(t, jwt.SigningMethodES256, k.p256, "x", jwt.MapClaims{})); err != ErrUnread {
 				t.Error(err)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +16,7 @@ import (
 var (
 	ErrExpired = errors.New("token has expired")
 	ErrInvalid = errors.New("token is not valid")
+	ErrUnread  = errors.New("the key set that may verify the token has not been read yet")
 )
 
 // Options of a Verifier. At least one of Secret, PublicKeys and JWKS is needed.
@@ -30,10 +32,15 @@ type Options struct {
 	JWKSRetry   time.Duration // least time between two requests for the key set, whatever tokens ask for; default 10 s
 	JWKSTimeout time.Duration // longest request for the key set, and longest wait of Verify for it; default 3 s
 
+	// Told is called when the key set at an address has never been read, or was read too long ago (twice JWKSRefresh), with why; and with nil when it
+	// is read, or not asked for any more. It must not use the Verifier. Nil is not called.
+	Told func(address string, failure error) `json:"-"`
+
 	CacheTokens int // verified tokens that are remembered, until they expire; default 4096, below 0 none
 }
 
-// Verifier verifies tokens. It is safe for concurrent use and holds nothing that must be closed.
+// Verifier verifies tokens. It is safe for concurrent use and holds nothing that must be closed: the key set is asked for no more when the Verifier is
+// gone.
 type Verifier struct {
 	options Options
 	macs    map[string]*mac // by algorithm
@@ -72,6 +79,7 @@ func New(o Options, log *slog.Logger) (*Verifier, error) {
 	v.cache = newCache(v.options.CacheTokens)
 	if o.JWKS != "" {
 		v.remote = newKeySet(v.options, log, v.cache.clear)
+		runtime.AddCleanup(v, (*keySet).close, v.remote)
 	}
 	return v, nil
 }
@@ -91,7 +99,7 @@ func (o Options) withDefaults() Options {
 }
 
 // Verify returns the claims of a token that is signed by a known key, in time, and of the issuer and audience asked for. The claims
-// may be shared with other callers and must not be changed. Errors are ErrExpired and ErrInvalid. Verify waits only where the
+// may be shared with other callers and must not be changed. Errors are ErrExpired, ErrInvalid and ErrUnread. Verify waits only where the
 // token names a key that is not known yet, and never longer than JWKSTimeout.
 func (v *Verifier) Verify(token string) (*Claims, error) {
 	if v.remote != nil {
@@ -112,6 +120,9 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 		return nil, err
 	}
 	if !v.signed(p) {
+		if v.remote != nil && v.remote.unread() && p.header.algorithm.method != nil {
+			return nil, ErrUnread
+		}
 		return nil, fmt.Errorf("%w: no known key has signed it", ErrInvalid)
 	}
 	v.header.Store(p.header)

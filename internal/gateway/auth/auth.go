@@ -17,6 +17,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -29,7 +30,9 @@ type Deps struct {
 	Call func(ctx context.Context, name string, args []byte) ([]byte, error)
 	// Find returns an upstream for the way forward, nil if there is none of the name.
 	Find func(name string) *balance.Upstream
-	Log  *slog.Logger
+	// Health learns of key sets that cannot be read; nil for a policy that is only checked.
+	Health *observe.Health
+	Log    *slog.Logger
 }
 
 // New makes the policy. An error is a problem of the configuration, or of a file that it names.

@@ -38,7 +38,7 @@ func addJWT(c *config.Auth, d Deps, p *policy) error {
 	if c.JWT == nil {
 		return nil
 	}
-	verifier, err := d.Registry.verifier(&c.JWT.Token, c.JWT.Leeway, d.Log)
+	verifier, err := d.Registry.verifier(&c.JWT.Token, c.JWT.Leeway, d.Health, d.Log)
 	if err != nil {
 		return err
 	}
@@ -67,10 +67,13 @@ func (t *tokens) ask(r *exchange.Request) (*grant, error) {
 	return v.grant, v.err
 }
 
-// invalid refuses a token as RFC 6750 has it.
+// invalid refuses a token as RFC 6750 has it. That there are no keys yet is no fault of the client.
 func invalid(err error) error {
 	if errors.Is(err, identity.ErrExpired) {
 		return &refusal{problem: problem.New("HR4042", "the token has expired"), challenge: `Bearer error="invalid_token", error_description="the token has expired"`}
+	}
+	if errors.Is(err, identity.ErrUnread) {
+		return problem.New("HR4049", "the keys that tokens are verified with cannot be read").Answering(503)
 	}
 	return &refusal{problem: problem.New("HR4041", "%w", err), challenge: `Bearer error="invalid_token", error_description="the token is not valid"`}
 }

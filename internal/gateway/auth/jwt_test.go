@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/auth"
 	"github.com/headrace/headrace/internal/gateway/keys"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/observe"
 )
 
 func sign(t testing.TB, claims map[string]any) string {
@@ -171,6 +174,31 @@ func TestJWKS(t *testing.T) {
 	}
 	if asked.Load() != 1 {
 		t.Error("the key set was asked for", asked.Load(), "times")
+	}
+}
+
+// Where the keys cannot be read it is not the token that is wrong.
+func TestJWKSThatCannotBeRead(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	health := observe.NewHealth(logger(t))
+	at := serve(t, load(t, `{jwt: {jwks_url: "`+server.URL+`/keys"}}`), auth.Deps{Health: health})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"sub": "ann"}).SignedString(key)
+	must(t, err)
+	got := get(t, at, "Authorization", "Bearer "+token)
+	if want(t, got, 503, "HR4049"); strings.Contains(got.body, server.URL) || challenges(got) != "" {
+		t.Error(got)
+	}
+	want(t, get(t, at, "Authorization", "Bearer x"), 401, "HR4041")
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		if list := health.Report().Conditions; len(list) == 1 && list[0].Code == "key-set-unread" && list[0].Subject == server.URL+"/keys" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", health.Report())
+		}
 	}
 }
 

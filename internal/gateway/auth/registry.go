@@ -15,6 +15,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -85,8 +86,11 @@ func (s *shared[T]) drop(name [sha256.Size]byte) {
 }
 
 // verifier is that of a token configuration. The content of its files counts, so that a reload takes new keys.
-func (g *Registry) verifier(c *config.Token, leeway time.Duration, log *slog.Logger) (*identity.Verifier, error) {
+func (g *Registry) verifier(c *config.Token, leeway time.Duration, health *observe.Health, log *slog.Logger) (*identity.Verifier, error) {
 	o := identity.Options{Secret: []byte(c.Secret), JWKS: c.JWKSURL, Issuer: c.Issuer, Audience: c.Audience, Leeway: leeway}
+	if health != nil {
+		o.Told = identity.Raising(health)
+	}
 	for _, name := range c.PublicKeyFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
