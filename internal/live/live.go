@@ -105,7 +105,7 @@ func (l *Live) Configure(c *config.Live) error {
 func (l *Live) configure(ctx context.Context, c *config.Live) error {
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	o, err := compile(c, l.Sources, l.Log)
+	o, err := compile(c, l.Sources, l.Health, l.Log)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/live/history"
+	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/websocket"
 )
@@ -49,7 +50,7 @@ func (o *options) find(channel string) (n *namespace, id string) {
 }
 
 // compile checks what the configuration cannot: keys and rules. HR9003 names the key.
-func compile(c *config.Live, sources []Source, log *slog.Logger) (*options, error) {
+func compile(c *config.Live, sources []Source, health *observe.Health, log *slog.Logger) (*options, error) {
 	o := &options{Live: c, namespaces: map[string]*namespace{}, rpc: map[string]bool{},
 		limits:     &websocket.Limits{Message: int(c.MaxMessage)},
 		deflated:   &websocket.Limits{Message: int(c.MaxMessage), Deflate: true},
@@ -59,12 +60,12 @@ func compile(c *config.Live, sources []Source, log *slog.Logger) (*options, erro
 		o.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
 	var err error
-	if o.tokens, err = verifier("live.token", &c.Token, log); err != nil {
+	if o.tokens, err = verifier("live.token", &c.Token, health, log); err != nil {
 		return nil, err
 	}
 	o.subscriptionTokens = o.tokens
 	if c.SubscriptionToken.Keys() {
-		if o.subscriptionTokens, err = verifier("live.subscription_token", &c.SubscriptionToken, log); err != nil {
+		if o.subscriptionTokens, err = verifier("live.subscription_token", &c.SubscriptionToken, health, log); err != nil {
 			return nil, err
 		}
 	}
@@ -106,11 +107,14 @@ func newNamespace(name, at string, c *config.Namespace) (*namespace, error) {
 	return n, nil
 }
 
-func verifier(at string, t *config.Token, log *slog.Logger) (*identity.Verifier, error) {
+func verifier(at string, t *config.Token, health *observe.Health, log *slog.Logger) (*identity.Verifier, error) {
 	if !t.Keys() {
 		return nil, nil
 	}
 	o := identity.Options{Secret: []byte(t.Secret), JWKS: t.JWKSURL, Issuer: t.Issuer, Audience: t.Audience}
+	if health != nil {
+		o.Told = identity.Raising(health)
+	}
 	for i, file := range t.PublicKeyFiles {
 		text, err := os.ReadFile(file)
 		if err != nil {
