@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/headrace/headrace/internal/config"
 )
 
 func (a *app) routeCommand() *cobra.Command {
@@ -107,8 +109,10 @@ func (a *app) routeTest() *cobra.Command {
 				for _, u := range told.Upstreams {
 					fmt.Fprintf(a.Stdout, "  upstream: %s, %.4g %% (%s)\n", u.Upstream, 100*u.Part, u.Why)
 				}
-				for i, value := range told.Params {
-					fmt.Fprintf(a.Stdout, "  parameter %d: %s\n", i+1, printable(value))
+				for i, name := range config.Params(told.Route.Match) {
+					if i < len(told.Params) {
+						fmt.Fprintf(a.Stdout, "  %s: %s\n", name, printable(told.Params[i]))
+					}
 				}
 			}
 			rows := make([][]string, len(told.Considered))

@@ -134,5 +134,18 @@ func (r *Route) Verbs() []string {
 	return []string{Any}
 }
 
+// Params are the names of the parameters of a path, in the order in which a request has their values; that of /* is * and the last.
+func Params(match string) (list []string) {
+	for segment := range strings.SplitSeq(match, "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			list = append(list, strings.TrimSuffix(name, "}"))
+		}
+	}
+	if strings.HasSuffix(match, "/*") {
+		list = append(list, "*")
+	}
+	return list
+}
+
 // Below tells whether the route takes all that is below its path.
 func (r *Route) Below() bool { return strings.HasSuffix(r.Match, "/*") }

@@ -162,6 +162,13 @@ func (c *Config) validateConditions(at string, r *Route) error {
 			return c.invalid(at+".hosts", "%q is not a host", host).Hinting("write it in lower case and without port, as in api.example.com or *.example.com")
 		}
 	}
+	names := map[string]bool{}
+	for _, name := range Params(r.Match) {
+		if names[name] {
+			return c.invalid(at+".match", "%s has two parameters %s", r.Match, name).Hinting("give each a name of its own")
+		}
+		names[name] = true
+	}
 	for segment := range strings.SplitSeq(r.Match, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok && !paramPattern.MatchString(strings.TrimSuffix(name, "}")) {
 			return c.invalid(at+".match", "%q is not a parameter", segment).Hinting("write letters, digits and _ in braces")

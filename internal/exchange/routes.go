@@ -37,6 +37,7 @@ func (t *Routes[T]) Add(method, pattern string, value T) (other T, err error) {
 		return other, fmt.Errorf("%q does not begin with /", pattern)
 	}
 	at, params := &t.root, 0
+	names := map[string]bool{}
 	below, prefix := strings.CutSuffix(pattern, "/*")
 	for segment := range strings.SplitSeq(strings.TrimPrefix(below, "/"), "/") {
 		if prefix && below == "" {
@@ -48,6 +49,10 @@ func (t *Routes[T]) Add(method, pattern string, value T) (other T, err error) {
 			if params++; !isParam || name == "" || strings.ContainsAny(name, "{}") || params > len(Request{}.Params) {
 				return other, fmt.Errorf("%q has a bad parameter", pattern)
 			}
+			if names[name] {
+				return other, fmt.Errorf("%q has two parameters %s", pattern, name)
+			}
+			names[name] = true
 			if at.param == nil {
 				at.param = &node[T]{}
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/headrace/headrace/internal/config"
@@ -59,7 +58,7 @@ func New(c *config.Route, d Deps) (exchange.Handler, error) {
 	if m.deps.Metrics == nil {
 		m.deps.Metrics = NewMetrics()
 	}
-	params := parameters(c.Match)
+	params := config.Params(c.Match)
 	m.params = min(len(params), len(exchange.Request{}.Params))
 	names := make([]string, len(c.Merge.Parts))
 	for i := range c.Merge.Parts {
@@ -98,19 +97,6 @@ func (m *Merge) ends() bool {
 		}
 	}
 	return len(asked) == len(m.parts)
-}
-
-// parameters of a path in the order in which a request has their values.
-func parameters(match string) (list []string) {
-	for segment := range strings.SplitSeq(match, "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			list = append(list, strings.TrimSuffix(name, "}"))
-		}
-	}
-	if strings.HasSuffix(match, "/*") {
-		list = append(list, "*")
-	}
-	return list
 }
 
 func (m *Merge) serve(r *exchange.Request) error {
