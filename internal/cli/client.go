@@ -26,29 +26,37 @@ type request struct {
 	size   int64 // of the body; 0 if not known
 }
 
-// locate finds the server: by flag, by environment, or as the configuration in this folder says. A configuration that cannot be read does not
-// stop a verb that only talks to a server.
-func (a *app) locate() {
+// locate finds the server: by flag, by environment, or as the configuration in this folder says. Of that the section admin alone is read, so that
+// what is wrong elsewhere does not stop a verb that only talks to a server. If that cannot be read, another server must not be asked instead.
+func (a *app) locate() error {
 	a.server = or(a.server, a.get("HEADRACE_SERVER"))
 	a.token = or(a.token, a.get("HEADRACE_TOKEN_FILE"))
 	if a.server != "" {
-		return
+		return nil
 	}
-	c, err := a.load()
+	files, flags, err := a.sources()
 	if err != nil {
-		c = config.Default()
+		return err
 	}
-	host, port, _ := net.SplitHostPort(c.Admin.Listen)
+	admin, err := config.ReadAdmin(files, a.Environ, flags)
+	if err != nil {
+		p := problem.From(err)
+		return p.Hinting("%s; or name the server with --server", p.Hint)
+	}
+	host, port, _ := net.SplitHostPort(admin.Listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	a.server = "http://" + net.JoinHostPort(host, port)
-	a.token = or(a.token, c.Admin.TokenFile)
+	a.token = or(a.token, admin.TokenFile)
+	return nil
 }
 
 // send makes the call. An answer of 400 or more becomes the problem that it carries; the body of any other is the caller's to close.
 func (a *app) send(ctx context.Context, r request) (*http.Response, error) {
-	a.locate()
+	if err := a.locate(); err != nil {
+		return nil, err
+	}
 	base, err := url.Parse(a.server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, usage("--server %s is not an address", a.server).Hinting("write http://host:port")

@@ -17,23 +17,29 @@ const defaultConfig = "headrace.yaml"
 
 // load reads the configuration as the flags and the environment say.
 func (a *app) load() (*config.Config, error) {
+	files, flags, err := a.sources()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(files, a.Environ, flags)
+}
+
+// sources are the files of the configuration and the keys of --set.
+func (a *app) sources() (files []string, flags map[string]string, err error) {
 	paths := a.configs
 	if len(paths) == 0 {
 		if _, err := os.Stat(a.path(defaultConfig)); err == nil {
 			paths = []string{defaultConfig}
 		}
 	}
-	files := slices.Clone(paths)
+	files = slices.Clone(paths)
 	if here, err := os.Getwd(); err != nil || here != a.Dir {
 		for i, path := range paths {
 			files[i] = a.path(path)
 		}
 	} // else errors tell the names as the user gave them
-	flags, err := a.flags()
-	if err != nil {
-		return nil, err
-	}
-	return config.Load(files, a.Environ, flags)
+	flags, err = a.flags()
+	return files, flags, err
 }
 
 // flags are the keys of --set.

@@ -20,11 +20,15 @@ func Load(paths, environ []string, flags map[string]string) (*Config, error) {
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, problem.New("HR9001", "%w", err).Hinting("name a file that exists with --config, or make one with: headrace init python")
+			return nil, unread(err)
 		}
 		texts = append(texts, Text{path, string(data)})
 	}
 	return Parse(texts, environ, flags)
+}
+
+func unread(err error) *problem.Error {
+	return problem.New("HR9001", "%w", err).Hinting("name a file that exists with --config, or make one with: headrace init python")
 }
 
 // Text is what was in a file of the configuration.
@@ -108,11 +112,13 @@ func (c *Config) enableAbsent() map[string]reflect.Value {
 	return absent
 }
 
+func newLayer(path string, data []byte, env map[string]string) *layer {
+	return &layer{name: path, lines: strings.Split(string(data), "\n"), base: filepath.Dir(path), env: env, places: map[string]place{}}
+}
+
 // file puts one file over c.
 func (c *Config) file(path string, data []byte, env map[string]string) error {
-	l := &layer{
-		name: path, lines: strings.Split(string(data), "\n"), base: filepath.Dir(path), env: env, places: map[string]place{},
-	}
+	l := newLayer(path, data, env)
 	node, err := l.parseYAML(data)
 	if err != nil || node == nil {
 		return err
