@@ -30,7 +30,7 @@ type TargetStatus struct {
 	Weight   int       `json:"weight"`
 	State    State     `json:"state"`
 	Why      string    `json:"why,omitempty"`
-	Since    time.Time `json:"since"`
+	Since    time.Time `json:"since,omitzero"`
 	Busy     int64     `json:"busy"`     // requests under way
 	Requests uint64    `json:"requests"` // that have ended
 	Failures uint64    `json:"failures"`

@@ -63,7 +63,7 @@ func (v *Service) fit() {
 		return
 	}
 	for len(v.slots) < v.cfg.Replicas {
-		k := &slot{service: v, number: len(v.slots) + 1, orders: make(chan order), ends: make(chan ending)}
+		k := &slot{service: v, number: len(v.slots) + 1, since: time.Now(), orders: make(chan order), ends: make(chan ending)}
 		k.ctx, k.cancel = context.WithCancel(v.ctx)
 		v.slots = append(v.slots, k)
 		v.supervisor.work.Go(k.run)

@@ -8,8 +8,8 @@ type Status struct {
 	State     string    `json:"state"` // ready, or starting while there is no process that takes requests
 	Pid       int       `json:"pid,omitempty"`
 	Address   string    `json:"address,omitempty"`
-	Since     time.Time `json:"since"` // of the state
-	Busy      int64     `json:"busy"`  // requests under way
+	Since     time.Time `json:"since,omitzero"` // of the state
+	Busy      int64     `json:"busy"`           // requests under way
 	Restarts  int       `json:"restarts"`
 	Unhealthy int       `json:"unhealthy"`         // restarts of processes that did not answer
 	Trouble   string    `json:"trouble,omitempty"` // why the last process ended or did not become ready, with what it printed
