@@ -12,6 +12,9 @@ import (
 // pagePattern is an origin of pages: a scheme, a host that may begin with *., and a port that is not the standard one.
 var pagePattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://((\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
 
+// hstsPattern is Strict-Transport-Security, RFC 6797: directives, of which max-age with seconds is one.
+var hstsPattern = regexp.MustCompile(`(?i)^([^;]*;)*\s*max-age\s*=\s*("[0-9]+"|[0-9]+)\s*(;[^;]*)*$`)
+
 // validateProtect checks cors, csrf and secure.
 func (c *Config) validateProtect(at string, p *Policy) error {
 	if p.CORS != nil {
@@ -28,6 +31,9 @@ func (c *Config) validateProtect(at string, p *Policy) error {
 		}
 	}
 	if p.Secure != nil {
+		if hsts := p.Secure.HSTS; hsts != "" && !hstsPattern.MatchString(hsts) {
+			return c.invalid(at+".secure.hsts", "%q has no max-age=", hsts).Hinting(`write it as in "max-age=31536000; includeSubDomains", or "" to send none`)
+		}
 		for _, h := range []struct{ key, value string }{
 			{"hsts", p.Secure.HSTS}, {"frame", p.Secure.Frame}, {"referrer", p.Secure.Referrer}, {"content", p.Secure.Content},
 		} {
