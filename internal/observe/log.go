@@ -28,10 +28,18 @@ func NewLog(w io.Writer, o LogOptions) (*slog.Logger, *slog.LevelVar) {
 	}
 	switch {
 	case o.Format == "json", o.Format != "text" && !o.Terminal:
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), level
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit})), level
 	default:
 		return slog.New(newTextHandler(w, level)), level
 	}
+}
+
+// withUnit writes durations as text does, as in 1.5s; JSON would have them in nanoseconds.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().String())
+	}
+	return a
 }
 
 // Error is the attribute for an error: its text, and the code if it is a problem.

@@ -44,9 +44,9 @@ func TestJSONLog(t *testing.T) {
 	for _, o := range []observe.LogOptions{{Format: "auto"}, {Format: "json", Terminal: true}} {
 		var b bytes.Buffer
 		log, _ := observe.NewLog(&b, o)
-		log.Info("ready", observe.Error(errors.New("plain")))
+		log.With("timeout", time.Minute).Info("ready", observe.Error(errors.New("plain")), "took", 1500*time.Millisecond)
 		var line map[string]any
-		if err := json.Unmarshal(b.Bytes(), &line); err != nil || line["msg"] != "ready" || line["error"] != "plain" {
+		if err := json.Unmarshal(b.Bytes(), &line); err != nil || line["msg"] != "ready" || line["error"] != "plain" || line["took"] != "1.5s" || line["timeout"] != "1m0s" {
 			t.Errorf("%+v: %v, %s", o, err, &b)
 		}
 	}
