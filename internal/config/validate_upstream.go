@@ -31,8 +31,11 @@ func (c *Config) validateUpstreams() error {
 				Hinting("write {socket} where the service takes a Unix socket, or {port} where it takes a port of 127.0.0.1")
 		}
 		kind, by, _ := strings.Cut(u.HashBy, ":")
-		if (u.Balance == "hash") != (u.HashBy != "") {
-			return c.invalid(at+".hash_by", "balance hash and hash_by belong together").Hinting("set both, or neither")
+		switch hashed := u.Balance == "hash"; {
+		case hashed && u.HashBy == "":
+			return c.invalid(at+".balance", "hash needs hash_by").Hinting("set hash_by to address, header:NAME or cookie:NAME")
+		case !hashed && u.HashBy != "":
+			return c.invalid(at+".hash_by", "it is for balance: hash alone").Hinting("set both, or neither")
 		}
 		if u.HashBy != "" && u.HashBy != "address" && (kind != "header" && kind != "cookie" || by == "") {
 			return c.invalid(at+".hash_by", "%q is nothing to hash", u.HashBy).Hinting("write address, header:NAME or cookie:NAME")
