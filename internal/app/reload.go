@@ -198,7 +198,7 @@ func (r *reloads) reload() (done reloaded) {
 	if err != nil {
 		p := problem.From(err)
 		r.log.Error("configuration is refused, the former one is in force", observe.Error(p))
-		r.health.Raise(configRefused, "", "%s", p.What)
+		r.health.Raise(configRefused, "", "%s", placed(p))
 		if len(r.files) > 0 {
 			r.complain(err)
 		}
@@ -228,6 +228,15 @@ func (r *reloads) reload() (done reloaded) {
 		fmt.Fprintf(r.out, "  reloaded  configuration: %s\n", summary(done.taken, done.kept))
 	}
 	return done
+}
+
+// placed is what is wrong, and in which file and line.
+func placed(p *problem.Error) string {
+	where, _, _ := strings.Cut(p.Where, "\n") // without the line itself, which may hold a secret
+	if where == "" {
+		return p.What
+	}
+	return p.What + " (" + where + ")"
 }
 
 func summary(taken, kept []string) string {

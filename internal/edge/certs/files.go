@@ -26,7 +26,7 @@ func loadFiles(list []config.Certificate) (*files, error) {
 		at := fmt.Sprintf("server.tls.certificates[%d]", i)
 		cert, err := tls.LoadX509KeyPair(one.Certificate, one.Key)
 		if err != nil {
-			return nil, problem.New("HR4032", "%w", err).At(at)
+			return nil, problem.New("HR4032", "%s with %s: %w", one.Certificate, one.Key, err).At(at)
 		}
 		names := cert.Leaf.DNSNames
 		for _, ip := range cert.Leaf.IPAddresses {
