@@ -72,7 +72,7 @@ func TestRetries(t *testing.T) {
 		{"timeout", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", []string{"hang", fine}, func(u *config.Upstream) { u.Retry.On = []string{"timeout"}; u.Timeout.Header = 100 * time.Millisecond }, 200, "ok", 2},
 		{"timeout not asked for", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", []string{"hang", fine}, func(u *config.Upstream) { u.Timeout.Header = 100 * time.Millisecond }, 504, "HR4008", 1},
 		{"total", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", []string{"hang"}, func(u *config.Upstream) {
-			u.Retry.On, u.Timeout.Total, u.Timeout.Header, u.Retry.Attempts = []string{"timeout"}, 300*time.Millisecond, 250*time.Millisecond, 10
+			u.Retry.On, u.Timeout.Total, u.Timeout.Header, u.Retry.Attempts = []string{"timeout"}, 2*time.Second, 1200*time.Millisecond, 10
 		}, 504, "HR40", 2},
 		{"malformed", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", []string{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok close", fine}, nil, 502, "HR4006", 1},
 	} {
