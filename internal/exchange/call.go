@@ -102,7 +102,8 @@ func callMeta(trace string, caller identity.Caller, task *workers.Task) []byte {
 	return append(b, '}')
 }
 
-// failure is the problem that the run ended with. Where anybody may call, the traceback stays in the log.
+// failure is the problem that the run ended with. Where anybody may call, what a function raises stays in the log; what it means for clients it
+// says with hr.Fail.
 func (c *call) failure(fn *functions.Function) error {
 	o := &c.outcome
 	e := o.Error
@@ -131,8 +132,9 @@ func (c *call) failure(fn *functions.Function) error {
 			return problem.New("HR2020", "%s", e.Message).At(fn.Name).Answering(e.Answer())
 		case e.Kind == "unencodable":
 			return problem.New("HR6006", "%s: %s", fn.Name, e.Message).At(fn.Name)
-		case e.Traceback != "" && c.planes.Public:
+		case c.planes.Public:
 			c.log.Warn("function raised", "function", fn.Name, "type", e.Type, "message", e.Message, "traceback", e.Traceback)
+			return problem.New("HR2015", "%s raised an error", fn.Name).At(fn.Name)
 		case e.Traceback != "":
 			return problem.New("HR2015", "%s: %s\n%s", e.Type, e.Message, e.Traceback).At(fn.Name)
 		}

@@ -80,7 +80,7 @@ func NewServer(o Options) *Server {
 		ReadTimeout: o.HeaderTimeout, WriteTimeout: o.IdleTimeout, IdleTimeout: o.IdleTimeout, ReadBufferSize: headSize,
 		MaxRequestBodySize: math.MaxInt, Concurrency: math.MaxInt32,
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, NoDefaultServerHeader: true, NoDefaultContentType: true,
-		CloseOnShutdown: true, Logger: printer{o.Log},
+		CloseOnShutdown: true, Logger: printer{o.Log}, SecureErrorLogMessage: true, // errors reach clients
 	}
 	return s
 }
