@@ -69,12 +69,17 @@ func (w *writer) WriteHeader(status int) {
 	}
 }
 
-// Write implements http.ResponseWriter. The last byte of an announced length is written with the end of the stream.
-func (w *writer) Write(p []byte) (int, error) {
-	s := (*stream)(w)
-	if s.status == 0 {
+// answering is the stream, with a status: 200 if none was given.
+func (w *writer) answering() *stream {
+	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	return (*stream)(w)
+}
+
+// Write implements http.ResponseWriter. The last byte of an announced length is written with the end of the stream.
+func (w *writer) Write(p []byte) (int, error) {
+	s := w.answering()
 	if s.bodiless {
 		return 0, http.ErrBodyNotAllowed
 	}
@@ -91,10 +96,7 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // FlushError sends what was written.
 func (w *writer) FlushError() error {
-	s := (*stream)(w)
-	if s.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
+	s := w.answering()
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,10 +110,7 @@ func (w *writer) FlushError() error {
 
 // finish ends the answer.
 func (w *writer) finish() error {
-	s := (*stream)(w)
-	if s.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
+	s := w.answering()
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()

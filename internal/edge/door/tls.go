@@ -2,7 +2,6 @@ package door
 
 import (
 	"crypto/tls"
-	"net"
 
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
@@ -56,9 +55,4 @@ func (d *Doors) quic() *tls.Config {
 		NextProtos: []string{http3.NextProtoH3}, MinVersion: tls.VersionTLS13,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return d.terms.Load().quic, nil },
 	}
-}
-
-func isTLS(c net.Conn) bool {
-	_, ok := c.(interface{ NetConn() net.Conn })
-	return ok
 }
