@@ -31,16 +31,9 @@ func handback(ts *testscript.TestScript, neg bool, args []string) {
 	write(ts, "headrace.yaml", configuration)
 	write(ts, "app.py", "from headrace import App\napp = App()\n")
 	serve(ts, false, []string{"run"})
-	public := ts.Getenv("PUBLIC")
 	hears(ts, told, "READY=1")
 
-	long, err := http.Get(public + "/long")
-	ts.Check(err)
-	defer long.Body.Close()
-	crowd := newCrowd(public + "/")
-	defer crowd.end()
-	pid, err := strconv.Atoi(ts.Getenv("PID"))
-	ts.Check(err)
+	pid, crowd, finish := busy(ts, release)
 	back := func(number int, why string) {
 		ts.Check(syscall.Kill(pid, syscall.SIGUSR2))
 		pid = successor(ts, restored, number)
@@ -83,13 +76,7 @@ func handback(ts *testscript.TestScript, neg bool, args []string) {
 	if conditions := fetch(ts, ts.Getenv("HEADRACE_SERVER")+"/readyz"); strings.Contains(conditions, "handover-failed") {
 		ts.Fatalf("conditions: %s", conditions)
 	}
-	crowd.check(ts)
-	release()
-	body, err := io.ReadAll(long.Body)
-	if ts.Check(err); string(body) != "begun ended" {
-		ts.Fatalf("the long answer is %q", body)
-	}
-	ts.Logf("%d requests", crowd.asked.Load())
+	finish()
 }
 
 // handlost is the script command `handlost`: neither the next program nor the former one can open the data folder, and the process ends with

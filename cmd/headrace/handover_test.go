@@ -25,16 +25,7 @@ func handover(ts *testscript.TestScript, neg bool, args []string) {
 	upstream, end := slow(ts)
 	ts.Check(os.WriteFile(ts.MkAbs("headrace.yaml"), []byte("routes: [{match: /*, proxy: \""+upstream+"\"}]\n"), 0o600))
 	serve(ts, false, []string{"run"})
-	public := ts.Getenv("PUBLIC")
-
-	long, err := http.Get(public + "/long")
-	ts.Check(err)
-	defer long.Body.Close()
-
-	crowd := newCrowd(public + "/")
-	defer crowd.end()
-	pid, err := strconv.Atoi(ts.Getenv("PID"))
-	ts.Check(err)
+	pid, crowd, finish := busy(ts, end)
 	for number := range 3 {
 		ts.Check(syscall.Kill(pid, syscall.SIGUSR2))
 		next := successor(ts, handed, number)
@@ -42,13 +33,29 @@ func handover(ts *testscript.TestScript, neg bool, args []string) {
 		crowd.answered(ts, 100)
 		pid = next
 	}
-	crowd.check(ts)
-	end()
-	body, err := io.ReadAll(long.Body)
-	if ts.Check(err); string(body) != "begun ended" {
-		ts.Fatalf("the long answer is %q", body)
+	finish()
+}
+
+// busy gives the process that serves a request that lasts until release is called, and a crowd. finish is to be called when nothing more happens:
+// no request may have failed, and the long one ends well.
+func busy(ts *testscript.TestScript, release func()) (pid int, c *crowd, finish func()) {
+	public := ts.Getenv("PUBLIC")
+	long, err := http.Get(public + "/long")
+	ts.Check(err)
+	ts.Defer(func() { _ = long.Body.Close() })
+	c = newCrowd(public + "/")
+	ts.Defer(c.end)
+	pid, err = strconv.Atoi(ts.Getenv("PID"))
+	ts.Check(err)
+	return pid, c, func() {
+		c.check(ts)
+		release()
+		body, err := io.ReadAll(long.Body)
+		if ts.Check(err); string(body) != "begun ended" {
+			ts.Fatalf("the long answer is %q", body)
+		}
+		ts.Logf("%d requests", c.asked.Load())
 	}
-	ts.Logf("%d requests", crowd.asked.Load())
 }
 
 // crowd asks all the time, with kept connections and with new ones.
