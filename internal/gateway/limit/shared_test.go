@@ -35,6 +35,29 @@ func node(t testing.TB, e *engine.Engine) *Store {
 	return s
 }
 
+// rested waits until the store asks the engine for nothing.
+func rested(t testing.TB, s *Store) {
+	asks := func() bool {
+		for i := range s.shards {
+			sh := &s.shards[i]
+			sh.mu.Lock()
+			for _, e := range sh.entries {
+				if e.lease != nil && e.lease.asking != nil {
+					sh.mu.Unlock()
+					return true
+				}
+			}
+			sh.mu.Unlock()
+		}
+		return false
+	}
+	for deadline := time.Now().Add(30 * time.Second); asks(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the engine is still asked")
+		}
+	}
+}
+
 // Two nodes that ask as fast as they can let no more pass together than the bucket holds and refills, but for a twentieth of the burst each,
 // and hardly less.
 func TestSharedBound(t *testing.T) {
@@ -140,6 +163,7 @@ func TestSharedAlone(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
+	rested(t, s)
 	stop(t, e)
 	s.pool.patience, s.pool.answerIn = patience, answers
 	begin, passed := time.Now(), 20
