@@ -45,30 +45,54 @@ type question struct {
 	shared   *shared
 	hash     uint64
 	deadline time.Time
+
+	tried  []*balance.Target // that have failed
+	target *balance.Target   // that is asked
+	begun  time.Time
+	call   upstream.Call // over HTTP/1.1
 }
 
 // errLarge is an answer over max_part.
 var errLarge = errors.New("the answer is too large")
 
-// ask gives the answer of the part, whatever its status is. The error is a problem without addresses, and the cause for the log.
+// begin picks a target, which has its question at once if a connection is kept, and waits for nothing. ask or another end has to follow.
+func (q *question) begin() (problem, cause error) {
+	target, err := q.part.upstream.Pick(&balance.Pick{Hash: q.hash, Tried: q.tried})
+	if err != nil {
+		return q.unanswered(err), err
+	}
+	q.target, q.begun = target, time.Now()
+	target.Begin()
+	if !q.h2() {
+		q.call = q.compose(target)
+		target.Client().Send(&q.call)
+	}
+	return nil, nil
+}
+
+func (q *question) h2() bool { return q.part.upstream.Config().Protocol == "h2" }
+
+func (q *question) unanswered(err error) error {
+	return problem.New("HR4085", "%s: %s", q.part.title, problem.From(err).Title())
+}
+
+// ask gives the answer of the part after begin, whatever its status is. The error is a problem without addresses, and the cause for the log.
 func (q *question) ask(m *Merge) (reply, error, error) {
 	if q.part.call != "" {
 		return q.run(m)
 	}
 	p := q.part
-	var tried []*balance.Target
 	for attempt := 1; ; attempt++ {
-		target, err := p.upstream.Pick(&balance.Pick{Hash: q.hash, Tried: tried})
-		if err != nil {
-			return reply{}, problem.New("HR4085", "%s: %s", p.title, problem.From(err).Title()), err
-		}
-		answer, err := q.send(m, target)
+		answer, err := q.send(m)
 		again := attempt < p.retry.attempts && p.retry.after(err, answer.status, p.method) && time.Until(q.deadline) > 0 && p.upstream.MayRetry()
 		if !again {
 			return answer, q.failure(err), err
 		}
 		answer.release()
-		tried = append(tried, target)
+		q.tried = append(q.tried, q.target)
+		if err, cause := q.begin(); err != nil {
+			return reply{}, err, cause
+		}
 	}
 }
 
@@ -82,7 +106,7 @@ func (q *question) run(m *Merge) (reply, error, error) {
 	case refused(err):
 		return reply{}, err, err
 	case err != nil:
-		return reply{}, problem.New("HR4085", "%s: %s", q.part.title, problem.From(err).Title()), err
+		return reply{}, q.unanswered(err), err
 	case int64(len(result)) > m.most:
 		return reply{}, problem.New("HR4087", "the answer of %s is larger than %d bytes", q.part.title, m.most), errLarge
 	}
@@ -112,23 +136,21 @@ func (q *question) failure(err error) error {
 	return problem.New("HR4085", "%s gave no answer", q.part.title)
 }
 
-// send asks one target.
-func (q *question) send(m *Merge, target *balance.Target) (answer reply, err error) {
-	target.Begin()
-	begun := time.Now()
-	if q.part.upstream.Config().Protocol == "h2" {
-		answer, err = q.sendH2(m, target)
+// send asks the target.
+func (q *question) send(m *Merge) (answer reply, err error) {
+	if q.h2() {
+		answer, err = q.sendH2(m)
 	} else {
-		answer, err = q.sendH1(m, target)
+		answer, err = q.sendH1(m)
 	}
-	target.End(err != nil && err != errLarge, answer.status, time.Since(begun))
+	q.target.End(err != nil && err != errLarge, answer.status, time.Since(q.begun))
 	if err != nil {
 		answer.release()
 	}
 	return answer, err
 }
 
-func (q *question) sendH1(m *Merge, target *balance.Target) (answer reply, err error) {
+func (q *question) compose(target *balance.Target) upstream.Call {
 	head := make([]byte, 0, 64+len(q.path)+len(q.shared.lines))
 	head = append(append(append(head, q.part.method...), ' '), q.path...)
 	head = append(append(append(head, " HTTP/1.1\r\nHost: "...), target.URL().Host...), "\r\n"...)
@@ -136,9 +158,13 @@ func (q *question) sendH1(m *Merge, target *balance.Target) (answer reply, err e
 	if q.body != nil {
 		head = append(head, "Content-Type: application/json\r\n"...)
 	}
-	call := upstream.Call{Head: head, Method: q.part.method, Whole: q.body, Deadline: q.deadline}
+	return upstream.Call{Head: head, Method: q.part.method, Whole: q.body, Deadline: q.deadline}
+}
+
+func (q *question) sendH1(m *Merge) (answer reply, err error) {
+	call := &q.call
 	answer.response = fasthttp.AcquireResponse()
-	if err := target.Client().Do(&call, answer.response); err != nil {
+	if err := q.target.Client().Do(call, answer.response); err != nil {
 		return answer, err
 	}
 	answer.status = answer.response.StatusCode()

@@ -7,12 +7,11 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/headrace/headrace/internal/gateway/balance"
 )
 
 // sendH2 asks a target that speaks HTTP/2.
-func (q *question) sendH2(m *Merge, target *balance.Target) (answer reply, err error) {
+func (q *question) sendH2(m *Merge) (answer reply, err error) {
+	target := q.target
 	ctx, cancel := context.WithDeadline(context.Background(), q.deadline)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, string(q.part.method), target.URL().Scheme+"://"+target.URL().Host+string(q.path), bytes.NewReader(q.body))

@@ -28,6 +28,7 @@ type run struct {
 	deadline time.Time
 	left     int // parts that are neither good nor failed
 	parts    []progress
+	begun    []pending
 }
 
 // progress is that of a part.
@@ -38,6 +39,12 @@ type progress struct {
 	reply    reply
 	members  []member
 	err      error
+}
+
+// pending is a part that was begun, and that nobody waits for yet.
+type pending struct {
+	part int
+	*question
 }
 
 // outcome is what a goroutine brings.
@@ -58,6 +65,7 @@ func (g *run) part(i int, path []string) ([]byte, bool) { return find(g.parts[i]
 
 // ask begins with all parts that wait for nobody, and returns when all are over, or a required one failed.
 func (g *run) ask() *fail {
+	defer g.wait() // those begun when another one failed
 	for i, p := range g.merge.parts {
 		g.parts[i].missing = len(p.waits)
 	}
@@ -68,6 +76,7 @@ func (g *run) ask() *fail {
 			}
 		}
 	}
+	g.wait()
 	timer := time.NewTimer(time.Until(g.next()))
 	defer timer.Stop()
 	for g.left > 0 {
@@ -80,6 +89,7 @@ func (g *run) ask() *fail {
 			if f := g.arrived(o); f != nil {
 				return f
 			}
+			g.wait()
 		case now := <-timer.C:
 			for i := range g.parts {
 				if at := &g.parts[i]; at.state == running && !at.deadline.After(now) {
@@ -131,13 +141,26 @@ func (g *run) start(i int) *fail {
 	case p.call != "":
 		q.body = []byte("{}")
 	}
-	done, m := g.done, g.merge
-	go func() {
-		o := outcome{part: i}
-		o.reply, o.err, o.cause = q.ask(m)
-		done <- o
-	}()
+	if p.call == "" {
+		if err, cause := q.begin(); err != nil {
+			return g.failed(i, err, cause)
+		}
+	}
+	g.begun = append(g.begun, pending{i, q})
 	return nil
+}
+
+// wait has a goroutine wait for each part that was begun.
+func (g *run) wait() {
+	done, m := g.done, g.merge
+	for _, w := range g.begun {
+		go func() {
+			o := outcome{part: w.part}
+			o.reply, o.err, o.cause = w.ask(m)
+			done <- o
+		}()
+	}
+	g.begun = g.begun[:0]
 }
 
 func (g *run) withQuery(path []byte) []byte {

@@ -48,6 +48,8 @@ type Call struct {
 	Size int64
 	// Tunnel is the connection after an answer of status 101. It must be closed.
 	Tunnel *Conn
+
+	on *conn // that Send has sent the request on
 }
 
 // Do sends the request and reads the answer, or its head if the body is given as Stream. Headers that resp has already are left. If Do
@@ -60,18 +62,17 @@ func (c *Client) Do(call *Call, resp *fasthttp.Response) error {
 	if string(call.Method) == "CONNECT" {
 		return &Error{Stage: Send, Err: errors.New("method CONNECT is not spoken with targets")}
 	}
-	end := int64(0)
-	if !call.Deadline.IsZero() {
-		end = int64(call.Deadline.Sub(epoch))
+	end := call.end()
+	k, failed := call.on, (*Error)(nil)
+	if k == nil {
+		now := clock()
+		if end != 0 && end <= now {
+			return &Error{Stage: Connect, Timeout: true, Err: os.ErrDeadlineExceeded}
+		}
+		k, failed = c.acquire(now, end)
 	}
-	now := clock()
-	if end != 0 && end <= now {
-		return &Error{Stage: Connect, Timeout: true, Err: os.ErrDeadlineExceeded}
-	}
-	k, failed := c.acquire(now, end)
 	for failed == nil {
-		k.begin(end, call.Gone)
-		err := k.call(call, resp)
+		err := k.call(call, end, resp)
 		if err == nil {
 			return nil
 		}
@@ -84,10 +85,26 @@ func (c *Client) Do(call *Call, resp *fasthttp.Response) error {
 	return failed
 }
 
+// end is when the whole is over; 0 never.
+func (c *Call) end() int64 {
+	if c.Deadline.IsZero() {
+		return 0
+	}
+	return int64(c.Deadline.Sub(epoch))
+}
+
 // call runs on a connection; the connection is done with only if there is no error.
-func (k *conn) call(call *Call, resp *fasthttp.Response) *Error {
-	if err := k.request(call); err != nil {
-		return err
+func (k *conn) call(call *Call, end int64, resp *fasthttp.Response) *Error {
+	if call.on == k {
+		call.on = nil
+		if err := k.answered(call); err != nil {
+			return k.unanswered(err)
+		}
+	} else {
+		k.begin(end, call.Gone)
+		if err := k.request(call); err != nil {
+			return err
+		}
 	}
 	h, err := k.final(call)
 	if err != nil {

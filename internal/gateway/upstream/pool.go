@@ -31,6 +31,20 @@ func (c *Client) acquire(now, end int64) (*conn, *Error) {
 	return c.dial(now, end)
 }
 
+// spare gives a connection that is idle; nil if there is none that serves at once.
+func (c *Client) spare(now int64) *conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.idle)
+	if n == 0 || now-c.idle[n-1].since >= int64(c.options.KeepAlive) {
+		return nil
+	}
+	c.stats.Reused++
+	k := c.last(n)
+	k.since = now
+	return k
+}
+
 // last takes the connection that was used last out of the n that are idle.
 func (c *Client) last(n int) *conn {
 	k := c.idle[n-1]

@@ -9,6 +9,8 @@ type readiness struct{}
 
 func (k *conn) attach(net.Conn)                    {}
 func (k *conn) exchange(*buffer, int, *Call) error { panic("no bare socket") }
+func (k *conn) post(*buffer, int)                  { panic("no bare socket") }
+func (k *conn) answered(*Call) error               { panic("no bare socket") }
 func (k *conn) await() error                       { panic("no bare socket") }
 func (k *conn) quiet() bool                        { return true }
 func (k *conn) take() (some bool, err error)       { return false, nil }

@@ -16,6 +16,7 @@ type readiness struct {
 	turn    func(fd uintptr) bool // methods of the conn, bound once
 	look    func(fd uintptr)
 	grab    func(fd uintptr)
+	post    func(fd uintptr)
 	asking  bool
 	out     *buffer
 	pending []byte // of out, still to be written
@@ -36,12 +37,28 @@ func (k *conn) attach(socket net.Conn) {
 	}
 	k.raw = raw
 	k.ready.turn, k.ready.look, k.ready.grab = k.advance, k.peek, k.grab
+	k.ready.post = func(fd uintptr) { k.advance(fd) }
 }
 
 // exchange writes the first n bytes of out, gives it back, and buffers the first bytes of the answer.
 func (k *conn) exchange(out *buffer, n int, call *Call) error {
-	r := &k.ready
+	k.ready.asks(out, n)
+	return k.answered(call)
+}
+
+func (r *readiness) asks(out *buffer, n int) {
 	r.asking, r.out, r.pending, r.err = true, out, out.b[:n], nil
+}
+
+// post begins what answered goes on with: it writes what the socket takes, and does not wait.
+func (k *conn) post(out *buffer, n int) {
+	k.ready.asks(out, n)
+	_ = k.raw.Control(k.ready.post) // answered meets the same error
+}
+
+// answered is the rest of exchange, or all of it.
+func (k *conn) answered(call *Call) error {
+	r := &k.ready
 	err := k.raw.Read(r.turn)
 	if err == nil {
 		err = r.err
@@ -53,7 +70,7 @@ func (k *conn) exchange(out *buffer, n int, call *Call) error {
 		}
 		return err
 	}
-	pending := r.pending
+	out, pending := r.out, r.pending
 	r.out, r.pending = nil, nil
 	if err == nil { // the target does not take all at once
 		k.partial, err = k.write(pending, call)
