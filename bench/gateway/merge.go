@@ -8,6 +8,9 @@ import (
 	"github.com/headrace/headrace/bench/load"
 )
 
+// mergePairs is how often one and merged are compared: where the system puts the processes changes every few seconds.
+const mergePairs = 15
+
 // merge is scenario 9: one answer made of three, against one that is passed on.
 func (b *bench) merge(ctx context.Context, c *contender) error {
 	merging := *c
@@ -37,7 +40,7 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 		one, all *figure
 		path     string
 	}{{mergeNow, oneNow, allNow, "/small"}, {mergeLate, oneLate, allLate, "/wait"}} {
-		for range 3 {
+		for range mergePairs {
 			one, err := b.alone(ctx, s, part.path)
 			if err != nil {
 				return err
@@ -58,7 +61,7 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 func (b *bench) alone(ctx context.Context, s *server, path string) (time.Duration, error) {
 	r := request{addr: s.Plain, path: path}
 	plan := r.plan(1)
-	plan.Duration = b.merges / 3
+	plan.Duration = b.merges / mergePairs
 	plan.Check = func(_, status int, body []byte, _, _ time.Time) error {
 		if status != 200 || len(body) < 100 {
 			return fmt.Errorf("%s: status %d: %.200q", path, status, body)

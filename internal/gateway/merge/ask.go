@@ -50,6 +50,7 @@ type question struct {
 	target *balance.Target   // that is asked
 	begun  time.Time
 	call   upstream.Call // over HTTP/1.1
+	sent   bool          // before anybody waits for the answer
 }
 
 // errLarge is an answer over max_part.
@@ -63,9 +64,10 @@ func (q *question) begin() (problem, cause error) {
 	}
 	q.target, q.begun = target, time.Now()
 	target.Begin()
+	q.sent = false
 	if !q.h2() {
 		q.call = q.compose(target)
-		target.Client().Send(&q.call)
+		q.sent = target.Client().Send(&q.call)
 	}
 	return nil, nil
 }
@@ -75,6 +77,9 @@ func (q *question) h2() bool { return q.part.upstream.Config().Protocol == "h2" 
 func (q *question) unanswered(err error) error {
 	return problem.New("HR4085", "%s: %s", q.part.title, problem.From(err).Title())
 }
+
+// prompt tells whether the answer begins within the time.
+func (q *question) prompt(most time.Duration) bool { return q.target.Client().Await(&q.call, most) }
 
 // ask gives the answer of the part after begin, whatever its status is. The error is a problem without addresses, and the cause for the log.
 func (q *question) ask(m *Merge) (reply, error, error) {

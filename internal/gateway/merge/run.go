@@ -19,16 +19,16 @@ const (
 	failed
 )
 
-// run is one request: its parts are asked by goroutines, and everything else is done by that of the request.
+// run is one request: everything is done by its own goroutine, but for waiting for answers that do not come at once.
 type run struct {
 	*shared
 	merge    *Merge
 	request  *exchange.Request
-	done     chan outcome
+	done     chan outcome // of those that goroutines wait for
 	deadline time.Time
 	left     int // parts that are neither good nor failed
 	parts    []progress
-	begun    []pending
+	begun    []pending // on their way, and nobody waits for them yet
 }
 
 // progress is that of a part.
@@ -41,9 +41,9 @@ type progress struct {
 	err      error
 }
 
-// pending is a part that was begun, and that nobody waits for yet.
+// pending is a part that was begun.
 type pending struct {
-	part int
+	number int
 	*question
 }
 
@@ -65,7 +65,7 @@ func (g *run) part(i int, path []string) ([]byte, bool) { return find(g.parts[i]
 
 // ask begins with all parts that wait for nobody, and returns when all are over, or a required one failed.
 func (g *run) ask() *fail {
-	defer g.wait() // those begun when another one failed
+	defer g.leave()
 	for i, p := range g.merge.parts {
 		g.parts[i].missing = len(p.waits)
 	}
@@ -76,7 +76,9 @@ func (g *run) ask() *fail {
 			}
 		}
 	}
-	g.wait()
+	if f := g.prompt(); f != nil || g.left == 0 {
+		return f
+	}
 	timer := time.NewTimer(time.Until(g.next()))
 	defer timer.Stop()
 	for g.left > 0 {
@@ -89,7 +91,9 @@ func (g *run) ask() *fail {
 			if f := g.arrived(o); f != nil {
 				return f
 			}
-			g.wait()
+			if f := g.prompt(); f != nil {
+				return f
+			}
 		case now := <-timer.C:
 			for i := range g.parts {
 				if at := &g.parts[i]; at.state == running && !at.deadline.After(now) {
@@ -146,21 +150,45 @@ func (g *run) start(i int) *fail {
 			return g.failed(i, err, cause)
 		}
 	}
-	g.begun = append(g.begun, pending{i, q})
+	if w := (pending{i, q}); q.sent {
+		g.begun = append(g.begun, w)
+	} else {
+		go g.wait(w)
+	}
 	return nil
 }
 
-// wait has a goroutine wait for each part that was begun.
-func (g *run) wait() {
-	done, m := g.done, g.merge
-	for _, w := range g.begun {
-		go func() {
-			o := outcome{part: w.part}
-			o.reply, o.err, o.cause = w.ask(m)
-			done <- o
-		}()
+// wait brings the outcome of a part when it is there.
+func (g *run) wait(w pending) { g.done <- w.outcome(g.merge) }
+
+func (w *pending) outcome(m *Merge) outcome {
+	o := outcome{part: w.number}
+	o.reply, o.err, o.cause = w.ask(m)
+	return o
+}
+
+// promptly is how long the goroutine of the request itself waits for parts: waking others costs more than it takes an upstream that is near to answer.
+const promptly = time.Millisecond
+
+// prompt takes what comes at once, one after another, and has others wait for the rest.
+func (g *run) prompt() *fail {
+	defer g.leave()
+	for until := time.Now().Add(promptly); len(g.begun) > 0 && g.begun[0].prompt(time.Until(until)); {
+		w := g.begun[0]
+		g.begun = g.begun[1:]
+		if f := g.arrived(w.outcome(g.merge)); f != nil {
+			return f
+		}
 	}
-	g.begun = g.begun[:0]
+	return nil
+}
+
+// leave has a goroutine wait for each part that is on its way.
+func (g *run) leave() {
+	for _, w := range g.begun {
+		go g.wait(w)
+	}
+	g.begun = nil
 }
 
 func (g *run) withQuery(path []byte) []byte {

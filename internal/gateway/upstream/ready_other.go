@@ -2,7 +2,10 @@
 
 package upstream
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // readiness is nothing where there are no bare sockets: conn.raw stays nil, and what a kept connection has in store is seen when it is read.
 type readiness struct{}
@@ -10,6 +13,7 @@ type readiness struct{}
 func (k *conn) attach(net.Conn)                    {}
 func (k *conn) exchange(*buffer, int, *Call) error { panic("no bare socket") }
 func (k *conn) post(*buffer, int)                  { panic("no bare socket") }
+func (k *conn) begins(time.Duration) bool          { panic("no bare socket") }
 func (k *conn) answered(*Call) error               { panic("no bare socket") }
 func (k *conn) await() error                       { panic("no bare socket") }
 func (k *conn) quiet() bool                        { return true }

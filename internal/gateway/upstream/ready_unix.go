@@ -3,9 +3,12 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"github.com/headrace/headrace/internal/direct"
 )
@@ -56,9 +59,29 @@ func (k *conn) post(out *buffer, n int) {
 	_ = k.raw.Control(k.ready.post) // answered meets the same error
 }
 
+// begins waits at most so long for the first bytes after post, or an error, which answered meets again.
+func (k *conn) begins(most time.Duration) bool {
+	if k.ready.out != nil {
+		return false
+	}
+	if some, err := k.take(); some || err != nil { // a deadline, which may wake another thread, is not needed
+		return true
+	}
+	k.readBy = 0
+	_ = k.socket.SetReadDeadline(time.Now().Add(most))
+	if err := k.await(); errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = k.within(clock(), k.headBy)
+		return false
+	}
+	return true
+}
+
 // answered is the rest of exchange, or all of it.
 func (k *conn) answered(call *Call) error {
 	r := &k.ready
+	if k.w > k.r {
+		return nil
+	}
 	err := k.raw.Read(r.turn)
 	if err == nil {
 		err = r.err
