@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,6 +143,40 @@ func TestFailures(t *testing.T) {
 	}
 	if _, err := New(&config.Route{Match: "/", Merge: section(config.Part{Name: "a", Call: "f", Body: "{b.x}"}, config.Part{Name: "b", Call: "f", Body: "{a.x}"})}, Deps{}); problem.From(err).Code != "HR9003" {
 		t.Error("a circle:", err)
+	}
+}
+
+// Over kept connections, too, a required part that fails ends the whole at once, and parts that need others are asked when these are there.
+func TestOverKeptConnections(t *testing.T) {
+	var hang atomic.Bool
+	hung := make(chan struct{})
+	t.Cleanup(func() { close(hung) })
+	slow := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		if hang.Load() {
+			<-hung
+		}
+		_, _ = io.WriteString(w, `{"s":1}`)
+	})
+	sick := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		if hang.Load() {
+			w.WriteHeader(500)
+		}
+		_, _ = io.WriteString(w, `{"a":1}`)
+	})
+	good := fixed(t, map[string]string{"/1": `{"b":2}`, "/2": `{"c":3}`})
+	m := section(config.Part{Name: "slow", Upstream: slow, Path: "/"}, config.Part{Name: "sick", Upstream: sick, Path: "/"},
+		config.Part{Name: "next", Upstream: good, Path: "/{sick.a}"}, config.Part{Name: "last", Upstream: good, Path: "/{next.b}"})
+	m.Timeout = time.Minute
+	s := serve(t, "/", m, nil, nil)
+	for range 3 {
+		if got, body := s.get(t, "/"); got.StatusCode != 200 || body != `{"s":1,"a":1,"b":2,"c":3}` {
+			t.Fatal(got.Status, body)
+		}
+	}
+	hang.Store(true)
+	begun := time.Now()
+	if got, body := s.get(t, "/"); got.StatusCode != 502 || time.Since(begun) > 20*time.Second {
+		t.Error(got.Status, body, time.Since(begun))
 	}
 }
 
