@@ -17,17 +17,21 @@ const (
 	settleIn = 2 * time.Second
 )
 
-// indexing writes what changed to the index, each job once per round however often it changed.
+// indexing writes what changed to the index, each job once per round however often it changed. While nothing changes it sleeps.
 func (j *Jobs) indexing(ctx context.Context) {
-	tick := time.NewTicker(indexEvery)
-	defer tick.Stop()
+	round := time.NewTimer(indexEvery)
+	defer round.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			j.flush()
 			return
-		case <-tick.C:
-			j.flush()
+		case <-j.stirred:
+			round.Reset(indexEvery)
+		case <-round.C:
+			if j.flush(); j.unsettled() {
+				round.Reset(indexEvery)
+			}
 		case done := <-j.flushes:
 			j.flush()
 			close(done)
@@ -69,6 +73,13 @@ func (j *Jobs) flush() {
 		}
 		j.mu.Unlock()
 	}
+}
+
+// unsettled tells whether jobs wait to be written that the last round has left.
+func (j *Jobs) unsettled() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.young) > 0
 }
 
 // retouch marks jobs again that could not be written: until they are, the index is not complete up to any later sequence.

@@ -64,6 +64,7 @@ type Jobs struct {
 	wake    chan struct{}      // to the dispatcher
 	tick    chan struct{}      // to the timer
 	flushes chan chan struct{} // to the indexer
+	stirred chan struct{}      // the same: there are dirty jobs again
 	running context.Context    // until stop
 	stop    context.CancelFunc
 	loops   sync.WaitGroup
@@ -104,7 +105,7 @@ func Open(ctx context.Context, cfg *config.Config, eng *engine.Engine, fns *func
 		live: map[ID]*job{}, recent: map[ID]*job{}, queues: map[string]*queue{}, uniques: map[string]*job{}, keys: map[string]keyUse{},
 		dependents: map[ID][]*job{}, crons: map[string]*cron{}, pools: map[string]*workers.Pool{},
 		random: rand.New(seed), ids: ulid.Monotonic(randomReader{rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}, 0),
-		wake: make(chan struct{}, 1), tick: make(chan struct{}, 1), flushes: make(chan chan struct{}),
+		wake: make(chan struct{}, 1), tick: make(chan struct{}, 1), flushes: make(chan chan struct{}), stirred: make(chan struct{}, 1),
 	}
 	j.Metrics = newMetrics(j)
 	j.journal = &journal{

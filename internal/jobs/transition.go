@@ -20,7 +20,12 @@ func (j *Jobs) setState(b *job, s State) {
 func (j *Jobs) touch(b *job) {
 	if !b.dirty && b.seq != 0 && !j.replaying {
 		b.dirty, b.touched = true, time.Now()
-		j.dirty = append(j.dirty, b)
+		if j.dirty = append(j.dirty, b); len(j.dirty) == 1 {
+			select {
+			case j.stirred <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 
