@@ -6,6 +6,7 @@ package config
 
 import (
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -101,6 +102,17 @@ func (c *Config) Origin(path string) string {
 		return at.String()
 	}
 	return "default"
+}
+
+// Where is the place of a key as errors show it: file, line and column, and below them the line with a mark; the path where no layer set it.
+// The line may hold a secret.
+func (c *Config) Where(path string) string {
+	for at := path; at != ""; at = at[:max(strings.LastIndexByte(at, '.'), 0)] { // that of the mapping, where the key itself has none
+		if p, ok := c.places[at]; ok {
+			return p.caret()
+		}
+	}
+	return path
 }
 
 // CPUs is what a count of 0 stands for where 0 is documented as the number of CPUs. It honours a container's CPU limit.

@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // DefaultPolicy is the name of the entry of Policies that holds for every route, those of functions included.
@@ -77,6 +78,25 @@ func (p *Policy) Sections() (on, off []string) {
 		}
 	}
 	return on, off
+}
+
+// KeyOf is the path of a key that holds for a route: its own, or that of the entry of policies that has it. Own is the path of the route, as in
+// routes[2]; empty for one that no file declares, which has no keys of its own.
+func (c *Config) KeyOf(r *Route, own, path string) string {
+	section, _, _ := strings.Cut(path, ".")
+	has := func(p *Policy) bool {
+		on, _ := p.Sections()
+		return slices.Contains(on, section)
+	}
+	if !slices.ContainsFunc(keys(reflect.TypeFor[Policy]()), func(k key) bool { return k.name == section }) || has(&r.Policy) {
+		return join(own, path)
+	}
+	for _, name := range append(r.Policies[:len(r.Policies):len(r.Policies)], DefaultPolicy) {
+		if p := c.Policies[name]; p != nil && has(p) {
+			return join("policies."+name, path)
+		}
+	}
+	return own
 }
 
 func (p *Policy) defaults() { *p = Policy{} }

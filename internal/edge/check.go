@@ -25,11 +25,7 @@ func Check(c *config.Config, g Gateway, log *slog.Logger) (tests int, wrong []*p
 			tests++
 			if what := s.try(&c.Routes[i], &c.Routes[i].Tests[j]); what != "" {
 				key := fmt.Sprintf("routes[%d].tests[%d]", i, j)
-				where := c.Origin(key)
-				if where == "default" {
-					where = key
-				}
-				wrong = append(wrong, problem.New("HR9008", "%s: %s", c.Routes[i].Tests[j].Request, what).At(where))
+				wrong = append(wrong, problem.New("HR9008", "%s: %s", c.Routes[i].Tests[j].Request, what).At(c.Where(key)))
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type Plan interface {
 // route is one way into headrace.
 type route struct {
 	place     string // where it was declared
+	key       string // of the configuration, as in routes[2]; empty for one that no file declares
 	title     string
 	action    string // as the configuration names it, or own for a route of headrace itself
 	target    string // function, folder, upstream or address

@@ -4,10 +4,12 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -186,7 +188,7 @@ func (s *Server) openFolders(c *config.Config) error {
 		if s.folders[r.Static] == nil {
 			root, err := os.OpenRoot(r.Static)
 			if err != nil {
-				return problem.New("HR9003", "folder of a static route: %w", err).At(s.place(c, i)).Hinting("make the folder, or correct routes[%d].static", i)
+				return problem.New("HR9003", "folder of a static route: %w", err).At(c.Where(fmt.Sprintf("routes[%d].static", i))).Hinting("make the folder, or correct routes[%d].static", i)
 			}
 			s.folders[r.Static] = newFolder(root)
 		}
@@ -194,7 +196,7 @@ func (s *Server) openFolders(c *config.Config) error {
 			continue
 		}
 		if info, err := s.folders[r.Static].root.Stat(r.Fallback); err != nil || !info.Mode().IsRegular() {
-			return problem.New("HR9003", "the folder of a static route has no file %s", r.Fallback).At(s.place(c, i)).
+			return problem.New("HR9003", "the folder of a static route has no file %s", r.Fallback).At(c.Where(fmt.Sprintf("routes[%d].fallback", i))).
 				Hinting("make the file, or correct routes[%d].fallback", i)
 		}
 	}
@@ -232,6 +234,7 @@ func (s *Server) rebuild() {
 		return
 	}
 	for _, p := range problems {
+		p.Where, _, _ = strings.Cut(p.Where, "\n") // without the line itself, which may hold a secret
 		s.Log.Error("route is not served", observe.Error(p))
 	}
 	s.Health.Raise(badRoute, "", "%s", problems[0].What)

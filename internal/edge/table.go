@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,7 +38,7 @@ func (s *Server) build(c *config.Config, plan Plan) (*table, []*problem.Error) {
 	b := &builder{Server: s, config: c, plan: plan, table: &table{record: c.Log.Access}, scopes: map[string]int{}}
 	b.own()
 	for i := range c.Routes {
-		b.declared(&c.Routes[i], s.place(c, i))
+		b.declared(&c.Routes[i], fmt.Sprintf("routes[%d]", i))
 	}
 	for _, fn := range s.Functions.All() {
 		if fn.Options.Route != "" {
@@ -92,7 +93,7 @@ func (b *builder) publish() {
 	}
 	document, page, pagePath, err := b.plan.Publish(path, b.list)
 	if err != nil {
-		b.refuse(at(err, "server.openapi"))
+		b.refuse(b.at(err, &route{place: "server.openapi"}, nil))
 		return
 	}
 	b.add("server.openapi", "GET", path, "openapi", document)
@@ -112,8 +113,12 @@ func (b *builder) logins(c *config.Route, place string, policy *config.Policy) {
 }
 
 // declared adds a route of the configuration.
-func (b *builder) declared(c *config.Route, place string) {
-	r := &route{place: place, action: c.Actions()[0]}
+func (b *builder) declared(c *config.Route, key string) {
+	place := b.config.Origin(key + ".match")
+	if place == "default" {
+		place = key
+	}
+	r := &route{place: place, key: key, action: c.Actions()[0]}
 	policy := b.config.PolicyOf(c)
 	told := exchange.Published{Route: c, Policy: &policy, Job: c.Job != ""}
 	last := exchange.Policy{}
@@ -134,7 +139,7 @@ func (b *builder) declared(c *config.Route, place string) {
 		case fn == nil: // of an app that is broken right now
 			last.Admit = func(*exchange.Request) error { _, err := b.Functions.Get(r.target); return err }
 		case (c.Job != "") == (fn.Kind == functions.Call), c.Call != "" && fn.Kind == functions.Job:
-			b.refuse(problem.New("HR9003", "%s is a %s", r.target, fn.Kind).At(place).Hinting("write %s: %s", fn.Kind, r.target))
+			b.refuse(b.at(problem.New("HR9003", "%s is a %s", r.target, fn.Kind).Of(r.action).Hinting("write %s: %s", fn.Kind, r.target), r, c))
 			return
 		default:
 			var err error
@@ -151,7 +156,7 @@ func (b *builder) declared(c *config.Route, place string) {
 		}
 		var err error
 		if serve, err = b.plan.Handler(c); err != nil {
-			b.refuse(at(err, place))
+			b.refuse(b.at(err, r, c))
 			return
 		}
 		plan := b.plan
@@ -200,7 +205,7 @@ func (b *builder) function(fn *functions.Function) {
 	if !ok {
 		method, pattern = "POST", method
 	}
-	c := &config.Route{Name: fn.Name, Match: strings.TrimSpace(pattern), Methods: []string{strings.ToUpper(method)}}
+	c := &config.Route{Name: fn.Name, Match: strings.TrimSpace(pattern), Methods: []string{strings.ToUpper(method)}, Policies: fn.Options.Policies}
 	r := &route{place: fmt.Sprintf("function %s of pool %s", fn.Name, fn.Pool.Name()), action: fn.Kind, target: fn.Name}
 	for _, name := range fn.Options.Policies {
 		if b.config.Policies[name] == nil {
@@ -232,7 +237,7 @@ func (b *builder) put(c *config.Route, r *route, p *config.Policy, last exchange
 	if b.plan != nil {
 		var err error
 		if list, r.preflight, err = b.plan.Policies(c, p, scope); err != nil {
-			b.refuse(at(err, r.place))
+			b.refuse(b.at(err, r, c))
 			return false
 		}
 	}
@@ -251,26 +256,37 @@ func (b *builder) put(c *config.Route, r *route, p *config.Policy, last exchange
 		if r.action == "login" && taken.Other.action == "login" { // of several routes with the same login
 			return true
 		}
-		b.refuse(problem.New("HR9003", "route %s %s is declared at %s and at %s", strings.Join(r.rule.Methods, ","), r.rule.Path, taken.Other.place, r.place).
-			At(r.place).Hinting("change one of the two"))
+		b.refuse(b.at(problem.New("HR9003", "route %s %s is declared at %s and at %s", strings.Join(r.rule.Methods, ","), r.rule.Path, taken.Other.place, r.place).
+			Hinting("change one of the two"), r, c))
 	default:
-		b.refuse(problem.New("HR9003", "route %s: %w", r.rule.Path, err).At(r.place).Hinting("write a path such as /reports/{id}, or /files/* for all that is below"))
+		b.refuse(b.at(problem.New("HR9003", "route %s: %w", r.rule.Path, err).Hinting("write a path such as /reports/{id}, or /files/* for all that is below"), r, c))
 	}
 	return false
 }
 
 func (b *builder) refuse(p *problem.Error) { b.problems = append(b.problems, p) }
 
-// at is a problem with a route, with its place unless it tells one.
-func at(err error, place string) *problem.Error {
+// at is a problem with a route, with the place of the key that is wrong, or else that of the route.
+func (b *builder) at(err error, r *route, c *config.Route) *problem.Error {
 	p := problem.From(err)
 	if p.Code == "HR7004" {
 		p = problem.New("HR9003", "%w", err)
 	}
 	if p.Where == "" {
-		p.Where = place
+		p.Where = b.config.Where(cmp.Or(b.key(p, r, c), r.place))
 	}
 	return p
+}
+
+// key is that of the configuration that a problem is about; empty for a route that no file declares.
+func (b *builder) key(p *problem.Error, r *route, c *config.Route) string {
+	switch {
+	case p.Key != "" && c != nil:
+		return b.config.KeyOf(c, r.key, p.Key)
+	case r.key != "":
+		return r.key + ".match"
+	}
+	return ""
 }
 
 // trafficOf are the figures of the routes with a title.
@@ -281,15 +297,6 @@ func (s *Server) trafficOf(title string) *traffic {
 		s.traffics[title] = t
 	}
 	return t
-}
-
-// place is where a route of the configuration stands.
-func (s *Server) place(c *config.Config, i int) string {
-	at := fmt.Sprintf("routes[%d]", i)
-	if origin := c.Origin(at + ".match"); origin != "default" {
-		return origin
-	}
-	return at
 }
 
 // bind lets a route lead to a function.

@@ -21,6 +21,9 @@ type Error struct {
 	What  string
 	Where string
 	Hint  string
+	// Key of the configuration that is wrong, below the route or policy that was compiled, as in edit.request.X-User; empty is none. Who has read the
+	// files makes Where of it.
+	Key string
 
 	status int // 0 is that of the code
 	cause  error
@@ -54,6 +57,9 @@ func New(code, format string, args ...any) *Error {
 
 // At says where it happened.
 func (e *Error) At(where string) *Error { e.Where = where; return e }
+
+// Of names the key of the configuration that is wrong.
+func (e *Error) Of(key string) *Error { e.Key = key; return e }
 
 // Hinting replaces the hint of the catalogue.
 func (e *Error) Hinting(format string, args ...any) *Error {

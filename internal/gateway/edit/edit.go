@@ -27,21 +27,21 @@ type Header struct {
 // framing are headers that belong to a connection or to the framing of a body, which nobody may set.
 var framing = []string{"Connection", "Content-Length", "Transfer-Encoding", "Upgrade", "Te", "Trailer", "Expect", "Keep-Alive", "Proxy-Connection"}
 
-// NewHeaders compiles changes. pattern is the match of the route. HR9003 for what cannot be a header.
-func NewHeaders(values map[string]string, pattern string) (Headers, error) {
+// NewHeaders compiles changes. pattern is the match of the route, key what an error names, as in edit.request. HR9003 for what cannot be a header.
+func NewHeaders(values map[string]string, pattern, key string) (Headers, error) {
 	var list Headers
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		h := Header{Name: string(fasthttp.AppendNormalizedHeaderKey(nil, name))}
 		if !Token(h.Name) || slices.Contains(framing, h.Name) {
-			return nil, problem.New("HR9003", "%q is not a header that can be set", name).Hinting("remove it")
+			return nil, problem.New("HR9003", "%q is not a header that can be set", name).Of(key + "." + name).Hinting("remove it")
 		}
 		if slices.ContainsFunc(list, func(other Header) bool { return other.Name == h.Name }) {
-			return nil, problem.New("HR9003", "the header %s is set twice", h.Name).Hinting("remove one of the two")
+			return nil, problem.New("HR9003", "the header %s is set twice", h.Name).Of(key + "." + name).Hinting("remove one of the two")
 		}
 		if values[name] != "" {
 			var err error
 			if h.Value, err = template.NewValue(values[name], pattern, template.Value); err != nil {
-				return nil, err
+				return nil, problem.From(err).Of(key + "." + name)
 			}
 		}
 		list = append(list, h)
@@ -76,7 +76,7 @@ func Response(e *config.Edit, pattern string) (exchange.Policy, error) {
 	if e == nil || len(e.Response) == 0 {
 		return exchange.Policy{}, nil
 	}
-	list, err := NewHeaders(e.Response, pattern)
+	list, err := NewHeaders(e.Response, pattern, "edit.response")
 	if err != nil {
 		return exchange.Policy{}, err
 	}

@@ -50,11 +50,11 @@ func TestResponse(t *testing.T) {
 		t.Error(h.String())
 	}
 	for _, bad := range []string{"Content-Length", "a b", "", "te", "Connection"} {
-		if _, err := NewHeaders(map[string]string{bad: "x"}, "/"); err == nil || problem.From(err).Code != "HR9003" {
+		if _, err := NewHeaders(map[string]string{bad: "x"}, "/", "edit.request"); err == nil || problem.From(err).Code != "HR9003" {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := NewHeaders(map[string]string{"X": "{nobody}"}, "/"); err == nil {
+	if _, err := NewHeaders(map[string]string{"X": "{nobody}"}, "/", "edit.request"); err == nil {
 		t.Error("an unknown value was taken")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/gateway/template"
+	"github.com/headrace/headrace/internal/problem"
 )
 
 // Query are changes of the parameters of a query.
@@ -27,7 +28,7 @@ func NewQuery(values map[string]string, pattern string) (Query, error) {
 		if values[name] != "" {
 			var err error
 			if p.value, err = template.NewValue(values[name], pattern, template.Query); err != nil {
-				return nil, err
+				return nil, problem.From(err).Of("edit.query." + name)
 			}
 		}
 		list = append(list, p)

@@ -84,12 +84,9 @@ func parse(text []byte) (v any, err error) {
 // open reads a document: HR4095 if it is none of OpenAPI 3.1. It must be closed.
 func open(path string) (*document, error) {
 	d := &document{place: path}
-	bad := func(format string, args ...any) error {
-		return problem.New("HR4095", format, args...).At(path)
-	}
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return nil, bad("%w", err)
+		return nil, d.bad(err)
 	}
 	d.files = loader{root}
 	v, err := d.files.read(filepath.Base(path))
@@ -98,9 +95,14 @@ func open(path string) (*document, error) {
 	}
 	if err != nil {
 		d.close()
-		return nil, bad("%w", err)
+		return nil, d.bad(err)
 	}
 	return d, nil
+}
+
+// bad is HR4095: the file, what is wrong in it, and the key that names it.
+func (d *document) bad(err error) error {
+	return problem.New("HR4095", "%s: %w", d.place, err).Of("openapi.document")
 }
 
 // close is for when nothing more is compiled.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
-	"github.com/headrace/headrace/internal/problem"
 )
 
 // given is a document that is taken over, with names of its own for its components.
@@ -32,7 +31,7 @@ func (w *writer) given(r *exchange.Published, c *config.OpenAPI) error {
 	top := node{d.root, d.url + "#"}
 	all, _, err := d.child(top, "paths")
 	if err != nil {
-		return problem.New("HR4095", "%w", err).At(d.place)
+		return d.bad(err)
 	}
 	taken := false
 	for _, text := range sortedKeys(all.value) {
@@ -42,7 +41,7 @@ func (w *writer) given(r *exchange.Published, c *config.OpenAPI) error {
 		}
 		item, ok, err := d.child(all, text)
 		if err != nil {
-			return problem.New("HR4095", "%w", err).At(d.place)
+			return d.bad(err)
 		}
 		if !ok {
 			continue
@@ -62,7 +61,7 @@ func (w *writer) given(r *exchange.Published, c *config.OpenAPI) error {
 	}
 	components, _, err := d.child(top, "components")
 	if err != nil {
-		return problem.New("HR4095", "%w", err).At(d.place)
+		return d.bad(err)
 	}
 	for _, kind := range sortedKeys(components.value) {
 		list, _ := components.value[kind].(map[string]any)

@@ -61,7 +61,7 @@ func New(c *config.OpenAPI, title string, deps Deps) (exchange.Policy, error) {
 		p.base = strings.TrimSuffix(c.Base, "/")
 	}
 	if p.paths, err = d.compile(); err != nil {
-		return exchange.Policy{}, problem.New("HR4095", "%w", err).At(d.place)
+		return exchange.Policy{}, d.bad(err)
 	}
 	out := exchange.Policy{}
 	if p.requests != off {

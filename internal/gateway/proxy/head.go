@@ -56,12 +56,12 @@ func newHeads(c *config.Route, e *config.Edit, protected []string) (*heads, erro
 	var err error
 	if c.Rewrite != "" {
 		if h.rewrite, err = template.NewPath(c.Rewrite, c.Match); err != nil {
-			return nil, err
+			return nil, problem.From(err).Of("rewrite")
 		}
 		h.ownQuery = bytes.IndexByte([]byte(c.Rewrite), '?') >= 0
 	}
 	if e != nil {
-		if h.headers, err = edit.NewHeaders(e.Request, c.Match); err != nil {
+		if h.headers, err = edit.NewHeaders(e.Request, c.Match, "edit.request"); err != nil {
 			return nil, err
 		}
 		if h.query, err = edit.NewQuery(e.Query, c.Match); err != nil {
@@ -70,7 +70,7 @@ func newHeads(c *config.Route, e *config.Edit, protected []string) (*heads, erro
 	}
 	if host := h.headers.Find([]byte("Host")); host != nil {
 		if host.Value == nil {
-			return nil, problem.New("HR9003", "a request needs a Host").At(c.Match).Hinting("set it to another one, or leave it")
+			return nil, problem.New("HR9003", "a request needs a Host").Of("edit.request.Host").Hinting("set it to another one, or leave it")
 		}
 		h.host = host
 	}

@@ -19,13 +19,13 @@ func NewRedirect(c *config.Route) (exchange.Handler, error) {
 	if first, rest, ok := strings.Cut(text, " "); ok {
 		n, err := strconv.Atoi(first)
 		if err != nil || n != 301 && n != 302 && n != 303 && n != 307 && n != 308 {
-			return nil, problem.New("HR9003", "%q is not the status of a redirect", first).Hinting("write 301, 302, 303, 307 or 308 before the address")
+			return nil, problem.New("HR9003", "%q is not the status of a redirect", first).Of("redirect").Hinting("write 301, 302, 303, 307 or 308 before the address")
 		}
 		status, text = n, strings.TrimSpace(rest)
 	}
 	address, err := template.NewAddress(text, c.Match)
 	if err != nil {
-		return nil, err
+		return nil, problem.From(err).Of("redirect")
 	}
 	passQuery := !strings.ContainsAny(text, "?#")
 	return func(r *exchange.Request) error {
@@ -48,7 +48,7 @@ func NewRedirect(c *config.Route) (exchange.Handler, error) {
 
 // NewRespond is the action respond.
 func NewRespond(c *config.Respond) (exchange.Handler, error) {
-	headers, err := edit.NewHeaders(c.Headers, "/")
+	headers, err := edit.NewHeaders(c.Headers, "/", "respond.headers")
 	if err != nil {
 		return nil, err
 	}
