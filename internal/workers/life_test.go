@@ -216,6 +216,26 @@ func TestStopEndsWhatRuns(t *testing.T) {
 	}
 }
 
+func TestStoppingGivesBack(t *testing.T) {
+	p, _ := open(t, Config{Zygote: true, Grace: time.Hour})
+	r, _ := run(t, p, "hasty", `{}`)
+	if o := r.end(); o.Ending != Failed || o.Error.Type != "Interrupted" {
+		t.Errorf("a task of a worker that stays gave itself back: %+v", o)
+	}
+	r, _ = run(t, p, "willing", `{}`)
+	r.wait(r.progressed, "progress")
+	begin := time.Now()
+	if err := p.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.end(); o.Ending != Interrupted || r.checkpoint != `{"cancelled":false}` {
+		t.Errorf("%+v %+v %s", o, o.Error, r.checkpoint)
+	}
+	if took := time.Since(begin); took > patience {
+		t.Errorf("it took %s", took)
+	}
+}
+
 func TestCalls(t *testing.T) {
 	p, _ := open(t, Config{Zygote: true, QueuedCalls: 2, CancelGrace: 100 * time.Millisecond})
 	busy, running := run(t, p, "nap", `{"seconds":600}`)

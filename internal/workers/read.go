@@ -119,6 +119,8 @@ func (w *worker) failed(f frame.Frame) {
 		outcome := Outcome{Ending: Failed, Error: &e, Run: run, Worker: w.name}
 		if r.reason != "" {
 			outcome.Ending = endingOf(r.reason)
+		} else if e.Kind == "interrupted" && w.leaving() {
+			outcome.Ending = Interrupted
 		} else if e.Kind == "cancelled" {
 			outcome.Ending = Cancelled
 		}

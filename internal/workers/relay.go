@@ -39,6 +39,9 @@ func (r *relay) fromServer(ctx context.Context, conn net.Conn) error {
 			fallthrough
 		default:
 			r.toWorker(frame.Append(nil, f.Kind, f.Stream, f.Body))
+			if f.Kind == frame.Drain {
+				_ = r.proc.Signal(syscall.SIGUSR1)
+			}
 		}
 	}
 }

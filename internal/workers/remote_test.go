@@ -89,6 +89,18 @@ func far(t *testing.T, cfg Config) (p *Pool, l *Listener, blobs *shelf, hangUp f
 	return p, l, blobs, hangUp
 }
 
+func TestRemoteStoppingGivesBack(t *testing.T) {
+	p, _, _, hangUp := far(t, Config{Grace: time.Hour})
+	r, _ := run(t, p, "willing", `{}`)
+	r.wait(r.progressed, "progress")
+	if err := hangUp(); err != nil { // the agent drains
+		t.Error(err)
+	}
+	if o := r.end(); o.Ending != Interrupted || r.checkpoint != `{"cancelled":false}` {
+		t.Errorf("%+v %+v %s", o, o.Error, r.checkpoint)
+	}
+}
+
 func TestRemote(t *testing.T) {
 	p, _, blobs, hangUp := far(t, Config{MaxMemory: 200 << 20, WatchEvery: 10 * time.Millisecond, Grace: time.Second})
 	r, _ := run(t, p, "add", `{"a":40,"b":2}`)

@@ -54,6 +54,7 @@ type worker struct {
 	tasks    int   // ended here
 	limit    int   // tasks until it is recycled, 0 is none
 	replaced bool  // its replacement is being made
+	drained  bool  // it was told to exit after its tasks
 	rss      int64 // bytes at the last look
 
 	ready   chan struct{} // closed by its first credit
@@ -102,6 +103,9 @@ func (w *worker) setState(s State) {
 // accepts tells whether it may get tasks at all.
 func (w *worker) accepts() bool { return w.state == Ready || w.state == Busy }
 
+// leaving tells whether it was told, by us or by its agent, that it is to go.
+func (w *worker) leaving() bool { return w.state >= Draining || w.credit == 0 }
+
 // can tells whether it has the function.
 func (w *worker) can(f *function) bool { return w.kinds[f.Name] == f.Kind }
 
@@ -140,7 +144,7 @@ func (w *worker) kill(reason string) {
 	w.signal(syscall.SIGKILL)
 }
 
-// retire lets it finish what it has and then exit; after the grace period the rest is cancelled with reason drain.
+// retire lets it finish what it has and then exit, and tells it so; after the grace period the rest is cancelled with reason drain.
 func (w *worker) retire(reason string) {
 	if w.state >= Draining {
 		return
@@ -152,6 +156,10 @@ func (w *worker) retire(reason string) {
 	}
 	w.seal(time.Now())
 	w.setState(Draining)
+	if len(w.runs) > 0 { // a task that looks for job.stopping may give itself back before the grace is over
+		w.send(frame.Append(nil, frame.Drain, 0, nil), syscall.SIGUSR1)
+		w.drained = true
+	}
 	w.leaveIfDone()
 	grace := w.pool.cfg.Grace
 	time.AfterFunc(grace, func() {
@@ -163,13 +171,15 @@ func (w *worker) retire(reason string) {
 	})
 }
 
-// leaveIfDone tells a draining worker without tasks to exit.
+// leaveIfDone sees to it that a draining worker without tasks exits.
 func (w *worker) leaveIfDone() {
 	if w.state != Draining || len(w.runs) > 0 {
 		return
 	}
 	w.setState(Stopping)
-	w.send(frame.Append(nil, frame.Drain, 0, nil), 0)
+	if !w.drained {
+		w.send(frame.Append(nil, frame.Drain, 0, nil), 0)
+	}
 	time.AfterFunc(w.pool.cfg.CancelGrace, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()

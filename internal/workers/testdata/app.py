@@ -89,6 +89,21 @@ def polite(job: hr.Job) -> str:
 
 
 @app.job()
+def willing(job: hr.Job) -> None:
+    """Gives itself back as soon as its worker is to go."""
+    job.progress(0)
+    while not job.stopping:
+        time.sleep(0.01)
+    job.checkpoint({"cancelled": job.cancelled})
+    raise hr.Interrupted
+
+
+@app.job()
+def hasty() -> None:
+    raise hr.Interrupted("nobody asked")
+
+
+@app.job()
 def spin(job: hr.Job) -> None:
     job.progress(0)
     while True:

@@ -12,6 +12,7 @@ from supervisor import TaskFailed, task_entry
 from headrace import _frame
 
 APP = """
+        import asyncio
         import time
         app = hr.App()
 
@@ -23,6 +24,24 @@ APP = """
             job.progress(0)
             while not job.cancelled: time.sleep(0.001)
             return "stopped"
+
+        @app.job()
+        async def async_polite(job: hr.Job) -> str:
+            job.progress(0)
+            while not job.cancelled: await asyncio.sleep(0.001)
+            return "stopped"
+
+        @app.job()
+        def willing(job: hr.Job) -> None:
+            job.progress(0)
+            while not job.stopping: time.sleep(0.001)
+            raise hr.Interrupted(f"cancelled is {job.cancelled}")
+
+        @app.job()
+        async def async_willing(job: hr.Job) -> None:
+            job.progress(0)
+            while not job.stopping: await asyncio.sleep(0.001)
+            raise hr.Interrupted(f"cancelled is {job.cancelled}")
 
         @app.job()
         def deaf(job: hr.Job) -> None:
@@ -88,6 +107,30 @@ def test_step_1_is_a_flag(start: Start) -> None:
     worker.cancel(task)
     assert worker.outcome(task) == "stopped"
     assert worker.run("quick") == 1
+
+
+@pytest.mark.parametrize("name", ["willing", "async_willing"])
+def test_a_drain_is_told_to_who_looks(start: Start, name: str) -> None:
+    worker = start(APP)
+    task = worker.submit(name)
+    worker.kind(_frame.PROGRESS, task)
+    worker.send(_frame.DRAIN)
+    os.kill(worker.pid, signal.SIGUSR1)
+    with pytest.raises(TaskFailed) as caught:
+        worker.outcome(task)
+    assert (caught.value.body["kind"], caught.value.body["message"]) == ("interrupted", "cancelled is False")
+    worker.ended()
+    assert worker.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("name", ["polite", "async_polite"])
+def test_who_is_cut_short_was_not_cancelled(start: Start, name: str) -> None:
+    worker = start(APP)
+    task = worker.submit(name)
+    worker.kind(_frame.PROGRESS, task)
+    worker.cancel(task, 1, "drain")
+    worker.cancel(task, 2, "drain")
+    assert cancelled(worker, task)["message"] == "drain"
 
 
 @pytest.mark.parametrize("name", ["deaf", "spin", "chatty", "stream"])

@@ -3,7 +3,7 @@
 from headrace._app import App
 from headrace._blob import Blob
 from headrace._client import Client, JobHandle
-from headrace._errors import Cancelled, Fail, HeadraceError, Retry
+from headrace._errors import Cancelled, Fail, HeadraceError, Interrupted, Retry
 from headrace._event import Connect, Deny, Disconnect, Publication, Session, Subscribe, Subscription
 from headrace._job import Job, current_job
 from headrace._live import History, Member, Position, broadcast, disconnect, history, presence, publish, unsubscribe
@@ -11,7 +11,7 @@ from headrace._live import History, Member, Position, broadcast, disconnect, his
 __version__ = "0.1.0"
 
 __all__ = [
-    "App", "Blob", "Cancelled", "Client", "Connect", "Deny", "Disconnect", "Fail", "HeadraceError", "History", "Job", "JobHandle", "Member", "Position",
-    "Publication", "Retry", "Session", "Subscribe", "Subscription", "broadcast", "current_job", "disconnect", "history", "presence", "publish",
+    "App", "Blob", "Cancelled", "Client", "Connect", "Deny", "Disconnect", "Fail", "HeadraceError", "History", "Interrupted", "Job", "JobHandle", "Member",
+    "Position", "Publication", "Retry", "Session", "Subscribe", "Subscription", "broadcast", "current_job", "disconnect", "history", "presence", "publish",
     "unsubscribe",
 ]

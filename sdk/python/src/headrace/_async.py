@@ -29,6 +29,11 @@ class _Run:
         self.job: Job | None = None
         self.future: asyncio.Task[None] | None = None
 
+    @property
+    def unwanted(self) -> bool:
+        """Whether somebody asked it to end. A job that is cut short runs again: nobody wants it to end."""
+        return self.flagged and self.reason != "drain"
+
 
 class Runner:
     def __init__(self, worker: Worker) -> None:
@@ -74,10 +79,10 @@ class Runner:
                     return True
             else:
                 return True
-        run.flagged = True
         run.step, run.reason = step, reason
+        run.flagged = True
         if run.job is not None:
-            run.job.cancelled = True
+            run.job.cancelled = run.unwanted
         if step == 2:
             self._loop.call_soon_threadsafe(self._stop, run)
         return True
@@ -111,7 +116,7 @@ class Runner:
                 return
             args = function.decode(data)
             job = run.job = Job._of(meta, task, self._worker)
-            job.cancelled = run.flagged
+            job.cancelled = run.unwanted
             _job.current.set(job)
             if function.job_parameter is not None:
                 args[function.job_parameter] = job

@@ -43,5 +43,13 @@ class Fail(Exception):
         self.status = int(status)  # of http.HTTPStatus, too
 
 
+class Interrupted(Exception):
+    """Raise it when `job.stopping` is true, to give the job back: it runs again elsewhere, from its last checkpoint, and the attempt does not
+    count. Where nobody asked the worker to go it is an exception like any other."""
+
+    def __init__(self, message: str = "gave itself back") -> None:
+        super().__init__(message)
+
+
 class Cancelled(BaseException):
     """Raised inside a running function whose job was cancelled. Like KeyboardInterrupt it passes `except Exception`."""

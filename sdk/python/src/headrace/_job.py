@@ -19,6 +19,7 @@ class Channel(Protocol):
     """The worker, as a job sees it."""
 
     spool: str
+    draining: bool
 
     def asking(self) -> int: ...
     def progress(self, task: int, body: bytes) -> None: ...
@@ -74,6 +75,12 @@ class Job:
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose lines belong to this job, from debug upwards."""
         return _JobLog(_logger, {"headrace_task": self._task})
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this worker is asked to go: headrace stops, or replaces it. A job that takes long leaves a checkpoint then and raises
+        `hr.Interrupted`, or ends within the grace of its pool; after that it is cut short."""
+        return self._channel is not None and self._channel.draining
 
     def remaining(self) -> float:
         """Seconds until the deadline, never negative; infinity if there is none."""

@@ -55,6 +55,7 @@ class Worker:
         self._meta = b""
         self._job: Job | None = None
         self._flagged = False
+        self._unwanted = False
         self._due: BaseException | None = None  # to be raised in user code
         self._results: list[bytes] = []
         self._held = 0  # bytes of results
@@ -274,7 +275,7 @@ class Worker:
     def _job_here(self) -> Job | None:
         if self._job is None and self.task:
             self._job = Job._of(self._meta, self.task, self)
-            self._job.cancelled = self._flagged
+            self._job.cancelled = self._flagged and self._unwanted
         return self._job
 
     # Frames, in whatever thread read them.
@@ -342,8 +343,9 @@ class Worker:
         batch = self.batch
         if task == self.task and task:
             self._flagged = True
+            self._unwanted = reason != "drain"  # a job that is cut short runs again: nobody wants it to end
             if self._job is not None:
-                self._job.cancelled = True
+                self._job.cancelled = self._unwanted
             if step == 2:
                 self._raise_in_main(Cancelled(reason))
         elif batch is not None and task in batch.tasks:

@@ -7,10 +7,11 @@ import traceback
 from typing import Any
 
 from headrace import _json
-from headrace._errors import Cancelled, Fail, Retry
+from headrace._errors import Cancelled, Fail, Interrupted, Retry
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 LIMIT = 64 << 10
+_KINDS = {Retry: "retry", Fail: "fail", Cancelled: "cancelled", Interrupted: "interrupted"}
 
 
 def _user_frame(file: str) -> bool:
@@ -42,7 +43,7 @@ def body(error: BaseException, kind: str | None = None) -> bytes:
     except Exception as broken:
         message = f"<the message cannot be made: {type(broken).__name__}>"
     if kind is None:
-        kind = "retry" if isinstance(error, Retry) else "fail" if isinstance(error, Fail) else "cancelled" if isinstance(error, Cancelled) else "error"
+        kind = next((kind for type, kind in _KINDS.items() if isinstance(error, type)), "error")
     shown: dict[str, Any] = {"kind": kind, "type": type(error).__name__, "message": message[:LIMIT]}
     try:
         shown["traceback"] = "" if kind in ("arguments", "unencodable") else text(error)
