@@ -21,6 +21,9 @@ type Live struct {
 	Ping time.Duration `yaml:"ping" min:"1s"`
 	// Time a client has to answer a ping before it is disconnected; shorter than ping.
 	Pong time.Duration `yaml:"pong" min:"100ms"`
+	// How often it is looked whether the clients of channels with history have all that is in it, so that what was missed is found even if nothing
+	// follows; 0s is never, and a second is the shortest. With an external engine this also finds what other nodes published.
+	PositionCheck time.Duration `yaml:"position_check" min:"0s" max:"1h"`
 	// Time from the handshake to a connect command.
 	AuthTimeout time.Duration `yaml:"auth_timeout" min:"100ms"`
 	// Largest frame from a client.
@@ -33,6 +36,12 @@ type Live struct {
 	MaxQueue Size `yaml:"max_queue" min:"4KiB"`
 	// Commands of one connection in a second, and the burst it may send at once; 0 is no limit.
 	CommandsPerSecond int `yaml:"commands_per_second" min:"0"`
+	// Commands of one connection that may wait for functions at a time: rpc, and what functions decide about.
+	MaxCalls int `yaml:"max_calls" min:"1" max:"255"`
+	// Publications in the answer to one history command; clients ask for more behind them.
+	MaxHistory int `yaml:"max_history" min:"1" max:"1000000"`
+	// Publications that a client which comes back can have missed; after more of them it is told that it did not recover.
+	MaxRecovery int `yaml:"max_recovery" min:"1" max:"1000000"`
 	// Rates of publish and rpc commands of all connections, by address, subject, key or all; they have no methods. One with the name of a limit of
 	// routes counts together with it.
 	Limits []Limit `yaml:"limits"`
@@ -130,6 +139,7 @@ func (l *Live) defaults() {
 	*l = Live{
 		Path: "/live", Ping: 25 * time.Second, Pong: 10 * time.Second, AuthTimeout: 5 * time.Second, MaxMessage: 64 * KiB,
 		MaxChannels: 128, MaxChannelLength: 255, MaxQueue: MiB, CommandsPerSecond: 100, ShutdownWindow: 5 * time.Second,
+		PositionCheck: 40 * time.Second, MaxCalls: 16, MaxHistory: 1000, MaxRecovery: 10_000,
 		Namespaces: map[string]*Namespace{},
 	}
 }

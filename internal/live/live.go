@@ -81,6 +81,7 @@ func Open(ctx context.Context, d Deps) (*Live, error) {
 		return nil, err
 	}
 	l.tasks.Go(l.watch)
+	l.tasks.Go(l.checking)
 	return l, nil
 }
 

@@ -20,6 +20,7 @@ type metrics struct {
 	recoveries, unrecovered            atomic.Uint64
 	recoveredPublications              atomic.Uint64
 	handshakesRefused                  atomic.Uint64
+	gaps                               atomic.Uint64 // subscriptions that had missed something
 	queued                             atomic.Int64
 	slow                               atomic.Uint64 // connections that were ended or lost something because they are slow
 
@@ -112,6 +113,7 @@ var (
 	errorsDesc        = desc("errors_total", "Commands that failed, by code.", "code")
 	recoveriesDesc    = desc("recoveries_total", "Subscriptions that came back, by whether the history had all they missed.", "recovered")
 	recoveredDesc     = desc("recovered_publications_total", "Publications that subscriptions got when they came back.")
+	gapsDesc          = desc("position_gaps_total", "Subscriptions that the position check found to have missed something; they recover.")
 	handshakesDesc    = desc("handshakes_refused_total", "Handshakes that a limit refused.")
 	delayDesc         = desc("delivery_delay_seconds", "Time from a publication to its delivery to a part of the subscribers.")
 )
@@ -141,6 +143,7 @@ func (l *Live) Collect(out chan<- prometheus.Metric) {
 	counter(recoveriesDesc, m.recoveries.Load(), "true")
 	counter(recoveriesDesc, m.unrecovered.Load(), "false")
 	counter(recoveredDesc, m.recoveredPublications.Load())
+	counter(gapsDesc, m.gaps.Load())
 	counter(handshakesDesc, m.handshakesRefused.Load())
 	for v := range m.commands {
 		counter(commandsDesc, m.commands[v].Load(), verbNames[v])

@@ -15,9 +15,6 @@ import (
 const (
 	readWait    = 10 * time.Second // longest read of a history for a client
 	publishWait = 10 * time.Second // longest commit of a client's publication
-
-	mostRead      = 1000   // publications in the answer to a history command; clients ask for more behind them
-	mostRecovered = 10_000 // publications that a client can have missed
 )
 
 // publish answers the command.

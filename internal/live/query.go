@@ -112,8 +112,8 @@ func (s *Session) history(t *turn, id uint32, r *protocol.HistoryRequest) error 
 		return ErrNotAvailable
 	}
 	f := history.Filter{Limit: int(r.Limit), Reverse: r.Reverse}
-	if f.Limit < 0 || f.Limit > mostRead {
-		f.Limit = mostRead
+	if most := s.live.options.Load().MaxHistory; f.Limit < 0 || f.Limit > most {
+		f.Limit = most
 	}
 	if r.Since != nil {
 		if r.Reverse && r.Since.Offset == 0 {

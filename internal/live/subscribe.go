@@ -382,7 +382,7 @@ func (l *Live) missed(n *namespace, channel string, r *protocol.SubscribeRequest
 		}
 		since.Epoch = got.top.Epoch
 	}
-	got.publications, got.top, err = n.log.Read(ctx, channel, history.Filter{Since: since, Limit: mostRecovered})
+	got.publications, got.top, err = n.log.Read(ctx, channel, history.Filter{Since: since, Limit: l.options.Load().MaxRecovery})
 	if errors.Is(err, history.ErrGone) || err == nil && since.Offset+uint64(len(got.publications)) < got.top.Offset {
 		got.publications = nil
 		return got, nil

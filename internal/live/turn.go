@@ -72,12 +72,10 @@ func (t *turn) flush() {
 	s.mu.Unlock()
 }
 
-const mostBusy = 16 // commands of one connection that wait for functions
-
 // later answers a command that takes its time, so that others are not held up.
 func (s *Session) later(id uint32, f func(*turn) error) error {
 	s.mu.Lock()
-	if s.busy >= mostBusy {
+	if int(s.busy) >= s.live.options.Load().MaxCalls {
 		s.mu.Unlock()
 		return ErrTooManyRequests
 	}

@@ -29,6 +29,7 @@ func (s *Session) Deliver(sub *fanout.Subscription, b *fanout.Batch) int {
 		err = s.conn.Write(bytes)
 		if err == nil {
 			s.stuck = false
+			sub.Reached(b.Last())
 			return len(b.Items)
 		}
 		if !errors.Is(err, park.ErrBlocked) {
@@ -68,6 +69,7 @@ func (s *Session) hold(sub *fanout.Subscription, b *fanout.Batch) (taken int) {
 		if !sub.Wants(i) {
 			continue
 		}
+		sub.Reached(i.Offset())
 		frame, err := i.Frame(s.format, sub.Whole())
 		if err != nil {
 			s.endLocked(DisconnectInappropriate)

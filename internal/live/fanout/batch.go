@@ -7,6 +7,7 @@ type Batch struct {
 	Items []*Item
 
 	offset   uint64 // of the first item that has one
+	last     uint64 // of the last one
 	presence bool   // there are joins and leaves among the items
 	blobs    []blob
 }
@@ -21,11 +22,13 @@ type blob struct {
 
 func (b *Batch) reset(items []*Item) {
 	clear(b.blobs)
-	b.Items, b.blobs, b.offset, b.presence = items, b.blobs[:0], 0, false
+	b.Items, b.blobs, b.offset, b.last, b.presence = items, b.blobs[:0], 0, 0, false
 	for _, i := range items {
 		b.presence = b.presence || i.Kind != Publication
-		if b.offset == 0 {
-			b.offset = i.Offset()
+		if offset := i.Offset(); offset != 0 {
+			if b.last = offset; b.offset == 0 {
+				b.offset = offset
+			}
 		}
 	}
 }
@@ -34,6 +37,9 @@ func (b *Batch) reset(items []*Item) {
 func (b *Batch) Fits(s *Subscription) bool {
 	return s.seq < b.Items[0].seq && (b.offset == 0 || s.offset < b.offset)
 }
+
+// Last is the offset of the last item that has one, 0 if none has.
+func (b *Batch) Last() uint64 { return b.last }
 
 // Bytes is the whole batch for a subscription that it fits, nil if nothing of it is meant for it. The subscription's receiver calls it under the
 // lock that guards the subscription.

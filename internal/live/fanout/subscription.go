@@ -26,14 +26,16 @@ type Subscription struct {
 	Receiver Receiver
 	Channel  *Channel
 	Extra    *Extra // nil for most; receiver's lock
-	Ended    bool   // it gets nothing any more; receiver's lock
 
-	part   *part
-	seq    uint64 // items up to this one came before the subscription
-	offset uint64 // history up to here was told otherwise; receiver's lock
-	place  int32
-	flags  Flags
-	based  bool // the client has what the next difference is made against; receiver's lock
+	part    *part
+	seq     uint64 // items up to this one came before the subscription
+	offset  uint64 // history up to here was told otherwise; receiver's lock
+	reached uint64 // offset of the last item that the receiver took; receiver's lock
+	place   int32
+	flags   Flags
+	Ended   bool // it gets nothing any more; receiver's lock
+	placed  bool // Told was called; receiver's lock
+	based   bool // the client has what the next difference is made against; receiver's lock
 }
 
 // Extra is what only some subscriptions have.
@@ -48,12 +50,18 @@ func (s *Subscription) Flags() Flags { return s.flags }
 
 // Told says that the client has, or will get otherwise, the history up to an offset; based that its last publication is known to the client.
 func (s *Subscription) Told(offset uint64, based bool) {
-	s.offset = max(s.offset, offset)
+	s.offset, s.placed = max(s.offset, offset), true
 	s.based = s.based || based
 }
 
+// Reached says that the receiver took the item with an offset, and all before it.
+func (s *Subscription) Reached(offset uint64) { s.reached = max(s.reached, offset) }
+
+// Position is the offset up to which the client has the history; false before it was told for the first time.
+func (s *Subscription) Position() (uint64, bool) { return max(s.offset, s.reached), s.placed }
+
 // Restart says that offsets begin again.
-func (s *Subscription) Restart() { s.offset, s.based = 0, false }
+func (s *Subscription) Restart() { s.offset, s.reached, s.based = 0, 0, false }
 
 // Wants tells whether an item is meant for this subscription.
 func (s *Subscription) Wants(i *Item) bool {
