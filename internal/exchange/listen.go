@@ -86,6 +86,13 @@ type secureConn struct {
 	server *Server
 	kept   atomic.Bool
 	linger
+	turn
+}
+
+// Read implements net.Conn.
+func (c *secureConn) Read(b []byte) (int, error) {
+	c.read = true
+	return c.Conn.Read(b)
 }
 
 // Close implements net.Conn.

@@ -85,6 +85,7 @@ type guest struct {
 	rests  atomic.Bool
 	socket
 	linger
+	turn
 }
 
 func newGuest(c *net.TCPConn, s *Server) *guest {
@@ -112,6 +113,7 @@ func (g *guest) SetReadDeadline(t time.Time) error {
 
 // Read is the end of the connection, for the server, when it goes to rest.
 func (g *guest) Read(b []byte) (int, error) {
+	g.read = true
 	if len(g.early) > 0 {
 		n := copy(b, g.early)
 		if g.early = g.early[n:]; len(g.early) == 0 {

@@ -277,6 +277,14 @@ func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
 
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	g, _ := c.(*guest)
+	if t, ok := c.(turning); ok {
+		switch state {
+		case fasthttp.StateActive:
+			t.begins()
+		case fasthttp.StateIdle:
+			t.ends()
+		}
+	}
 	switch state {
 	case fasthttp.StateNew:
 		s.keep(c)

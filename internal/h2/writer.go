@@ -51,7 +51,7 @@ func (w *writer) WriteHeader(status int) {
 	case status >= 100 && status < 200:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !s.over {
+		if !s.over && c.pending() <= mostOut { // a client that does not read is told no more than it must be
 			s.compose(status)
 			c.head(s.id, false)
 			c.flush()

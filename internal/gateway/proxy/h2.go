@@ -94,6 +94,12 @@ func (x *passage) askH2(r *exchange.Request, rpc bool) error {
 	}
 	watch := watchFor(r, func() { cancel(errGone) })
 	resend := w.methods[string(r.Method())]
+	var early *hints
+	if !rpc && r.TakesHint() {
+		early = &hints{request: r, names: x.proxy.hints}
+		defer early.end()
+		ctx = early.hear(ctx)
+	}
 	var last error
 	for attempt := 1; ; attempt++ {
 		target, err := w.Pick(&x.pick)

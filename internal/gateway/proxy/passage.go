@@ -33,16 +33,18 @@ type passage struct {
 	began  time.Time
 	failed bool // the answer broke off
 	grace  grace
-	to     io.Writer                // the answer, while it is written
-	conn   net.Conn                 // of the client
-	more   func(name, value []byte) // x.trailer, made once
-	gone   func() bool              // likewise: the client is
-	cut    func()                   // likewise: its body is not wanted any more
+	to     io.Writer                           // the answer, while it is written
+	conn   net.Conn                            // of the client
+	asked  *exchange.Request                   // while the answer is waited for
+	hint   func(int, *fasthttp.ResponseHeader) // x.early, made once
+	more   func(name, value []byte)            // x.trailer, made once
+	gone   func() bool                         // likewise: the client is
+	cut    func()                              // likewise: its body is not wanted any more
 }
 
 var passages = sync.Pool{New: func() any {
 	x := &passage{}
-	x.more = x.trailer
+	x.more, x.hint = x.trailer, x.early
 	x.gone = func() bool { return exchange.Gone(x.conn) }
 	x.cut = func() { _ = x.conn.SetReadDeadline(time.Unix(1, 0)) }
 	return x
@@ -52,7 +54,7 @@ func (x *passage) release() {
 	if cap(x.buffer) > wholeBody || cap(x.head.bytes) > 32<<10 {
 		return
 	}
-	x.proxy, x.way, x.resp, x.target, x.conn, x.to = nil, nil, nil, nil, nil, nil
+	x.proxy, x.way, x.resp, x.target, x.conn, x.to, x.asked = nil, nil, nil, nil, nil, nil, nil
 	x.call, x.body, x.grace, x.failed = upstream.Call{}, source{}, grace{}, false
 	clear(x.pick.Tried)
 	x.pick.Hash, x.pick.Tried = 0, x.pick.Tried[:0]
@@ -112,6 +114,9 @@ func (x *passage) prepare(r *exchange.Request) error {
 // ask sends the request, again if need be, until there is an answer.
 func (x *passage) ask(r *exchange.Request) error {
 	w, call := x.way, &x.call
+	if x.asked = r; r.TakesHint() {
+		call.Early = x.hint
+	}
 	resend := w.methods[string(call.Method)]
 	if w.total > 0 {
 		call.Deadline = time.Now().Add(w.total)

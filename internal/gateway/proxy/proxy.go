@@ -24,7 +24,7 @@ type Deps struct {
 
 // New is the action proxy or split of a route. edit is that of its policy, nil without; find gives upstreams by name. The error is HR9003.
 func New(c *config.Route, edit *config.Edit, find func(name string) *balance.Upstream, d Deps) (exchange.Handler, error) {
-	p := &proxy{log: d.Log, metrics: d.Metrics, maxBody: d.MaxBody}
+	p := &proxy{log: d.Log, metrics: d.Metrics, maxBody: d.MaxBody, hints: hintsOf(edit)}
 	var err error
 	if p.heads, err = newHeads(c, edit, d.Protected); err != nil {
 		return nil, err
@@ -54,6 +54,7 @@ type proxy struct {
 	log     *slog.Logger
 	metrics *Metrics
 	maxBody int64
+	hints   []string // headers of answers of status 103 that go on
 }
 
 // serve passes a request on.

@@ -110,14 +110,16 @@ func start(t testing.TB, o options) *rig {
 	return g
 }
 
-// backend is an upstream of the standard library.
+// backend is an upstream of the standard library, for HTTP/1.1 and HTTP/2.
 func backend(t testing.TB, f http.HandlerFunc) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: f}
+	s := &http.Server{Handler: f, Protocols: &http.Protocols{}}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = s.Serve(listener) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return "http://" + listener.Addr().String()
