@@ -62,7 +62,7 @@ func TestLiveListsThatAreCut(t *testing.T) {
 // A token verifies with the configuration that it was made with.
 func TestLiveToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "live.yaml")
-	if err := os.WriteFile(file, []byte("live:\n  token: {secret: of connections, issuer: me, audience: app}\n  subscription_token: {secret: of subscriptions}\n  channels: {}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("live:\n  token: {secret: of connections of this test of ours, issuer: me, audience: app}\n  subscription_token: {secret: of subscriptions of this test of ours}\n  channels: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -71,9 +71,9 @@ func TestLiveToken(t *testing.T) {
 		o      identity.Options
 		raw    string // what the claims hold
 	}{
-		{[]string{"--user", "ann"}, "of connections", identity.Options{Issuer: "me", Audience: "app"}, `"sub":"ann"`},
-		{[]string{"--user", "", "--claims", `{"aud":["app","b"],"info":{"n":1}}`}, "of connections", identity.Options{Audience: "b"}, `"info":{"n":1}`},
-		{[]string{"--user", "ann", "--channel", "room"}, "of subscriptions", identity.Options{}, `"channel":"room"`},
+		{[]string{"--user", "ann"}, "of connections of this test of ours", identity.Options{Issuer: "me", Audience: "app"}, `"sub":"ann"`},
+		{[]string{"--user", "", "--claims", `{"aud":["app","b"],"info":{"n":1}}`}, "of connections of this test of ours", identity.Options{Audience: "b"}, `"info":{"n":1}`},
+		{[]string{"--user", "ann", "--channel", "room"}, "of subscriptions of this test of ours", identity.Options{}, `"channel":"room"`},
 	} {
 		code, stdout, stderr := run(t, nil, append([]string{"live", "token", "--config", file}, c.args...)...)
 		if code != ExitOK {

@@ -67,7 +67,7 @@ type Live struct {
 
 // Token is how tokens (JWT) are verified.
 type Token struct {
-	// Key of HS256, HS384 and HS512.
+	// Key of HS256, HS384 and HS512; 32 bytes or more.
 	Secret string `yaml:"secret" secret:"true"`
 	// PEM files with public keys of RS, PS and ES tokens and of EdDSA.
 	PublicKeyFiles []string `yaml:"public_key_files" path:"true"`

@@ -47,7 +47,7 @@ func TestLiveLayers(t *testing.T) {
 	path := write(t, `
 live:
   origins: ["*.example.com", localhost:5173, "[::1]:8080", "*"]
-  token: {secret: s3cret, public_key_files: [a.pem]}
+  token: {secret: "s3cret, as long as HS256 wants it", public_key_files: [a.pem]}
   max_channels: 7
   channels:
   namespaces:

@@ -130,6 +130,10 @@ func (c *Config) validateToken(at string, t *Token) error {
 	if block, _ := pem.Decode([]byte(t.Secret)); block != nil {
 		return c.invalid(at+".secret", "it is a key in PEM, with which anybody who knows it could sign").Hinting("name its file in %s.public_key_files", at)
 	}
+	if n := len(t.Secret); n > 0 && n < identity.MinSecret {
+		return c.invalid(at+".secret", "it has %d bytes; less than %d can be guessed by anybody who has one token", n, identity.MinSecret).
+			Hinting("make one with: openssl rand -base64 32")
+	}
 	claim := at + ".issuer"
 	if t.Issuer == "" {
 		claim = at + ".audience"

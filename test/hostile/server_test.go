@@ -50,7 +50,7 @@ server:
   max_json: 64KiB
   tls: {listen: "SECURE", certificates: [{certificate: cert.pem, key: key.pem}]}
 pools: {default: {min: 1, max: 1}}
-live: {token: {secret: "a secret of these tests only", audience: hostile}}
+live: {token: {secret: "a secret of these tests only, 32 bytes", audience: hostile}}
 upstreams:
   up: {targets: ["http://UPSTREAM"], max_head: 64KiB, timeout: {idle: 2s}}
 routes:

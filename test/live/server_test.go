@@ -22,7 +22,7 @@ import (
 
 const (
 	patience = 30 * time.Second // longest that anything may take
-	secret   = "a secret of the live tests only"
+	secret   = "a secret of the live tests only, 32 bytes"
 	audience = "live-test"
 )
 
