@@ -154,9 +154,13 @@ type acmeRig struct {
 	*Doors
 	engine *engine.Engine
 	t      *testing.T
+	host   string
 }
 
+// startACME asks for a certificate of a host that the challenge alone asks for: certmagic keeps the challenges of a process by their names, and two
+// that are under way for one name at the same time get the answer of the other.
 func startACME(t *testing.T, p *pebble, data string, plain, secure net.Listener, challenge string) *acmeRig {
+	host := challenge + ".example.com"
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	e, err := engine.Open(context.Background(), engine.Config{Data: data, Durability: engine.Fsync, MinFree: -1}, log)
 	if err != nil {
@@ -164,7 +168,7 @@ func startACME(t *testing.T, p *pebble, data string, plain, secure net.Listener,
 	}
 	c := config.Default()
 	c.Server.Listen, c.Server.TLS = "plain", &config.TLS{Listen: "secure", MinVersion: "1.2", ClientAuth: "none", Redirect: true, ACME: &config.ACME{
-		Hosts: []string{"www.example.com"}, Email: "ops@example.com", Directory: p.directory, CA: p.folder + "/ca.pem", KeyType: "p256", Challenges: []string{challenge}, RenewInterval: time.Second,
+		Hosts: []string{host}, Email: "ops@example.com", Directory: p.directory, CA: p.folder + "/ca.pem", KeyType: "p256", Challenges: []string{challenge}, RenewInterval: time.Second,
 	}}
 	d := New(Options{Config: c, Engine: e, Log: log, Sockets: given{"plain": plain, "secure": secure}, Exchange: exchange.Options{
 		Plane: "edge", Log: log, Admit: func(*exchange.Request) error { return nil }, Serve: func(*exchange.Request) error { return nil },
@@ -172,7 +176,7 @@ func startACME(t *testing.T, p *pebble, data string, plain, secure net.Listener,
 	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	return &acmeRig{d, e, t}
+	return &acmeRig{d, e, t, host}
 }
 
 func (r *acmeRig) close() {
@@ -192,7 +196,7 @@ func (r *acmeRig) serial(roots *x509.CertPool, but string) string {
 	var err error
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); {
 		var c *tls.Conn
-		c, err = tls.Dial("tcp", r.SecureAddr().String(), &tls.Config{RootCAs: roots, ServerName: "www.example.com"})
+		c, err = tls.Dial("tcp", r.SecureAddr().String(), &tls.Config{RootCAs: roots, ServerName: r.host})
 		if err == nil {
 			serial := c.ConnectionState().PeerCertificates[0].SerialNumber.String()
 			c.Close()
