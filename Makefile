@@ -56,6 +56,9 @@ examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node
 	rm -rf examples/fleet/data/map $@
 	cd examples/fleet && $(PYTHON) prepare.py
 
+# The race detector holds every program for a second in its end, by default.
+export GORACE := atexit_sleep_ms=50
+
 .PHONY: test
 test: test/go test/python test/cross test/demo test/orders test/live test/hostile test/crash ## Install what the tests need and run all of them
 

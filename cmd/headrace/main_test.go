@@ -20,6 +20,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "handover": handover, "succession": succession, "handback": handback, "handlost": handlost},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HEADRACE_SERVER", "http://127.0.0.1:1") // nobody listens there
+			env.Setenv("GORACE", "atexit_sleep_ms=50")          // the race detector would hold every command for a second in its end
 			sdk, err := filepath.Abs("../../sdk/python/src")
 			env.Setenv("PYTHONPATH", sdk)
 			return err
