@@ -1,6 +1,8 @@
 package service
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +20,10 @@ func TestRestart(t *testing.T) {
 	if err := syscall.Kill(old[0].Pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	until(t, "it has stopped", func() bool { // or SIGTERM, which comes next, would be delivered first
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", old[0].Pid))
+		return strings.Contains(string(stat), ") T ")
+	})
 	begun := time.Now()
 	r.service.Restart(old[0], "it hangs")
 	until(t, "it gets no more requests", func() bool { l := r.replicas(); return len(l) == 1 && l[0] == old[1] })
