@@ -18,7 +18,7 @@ func (s *Server) liveOn(r *exchange.Request) error {
 	if s.Live == nil {
 		return problem.New("HR3018", "the configuration has no section live")
 	}
-	return r.Fits(prefetchOnly)
+	return needsNone(r)
 }
 
 // admitLive lets a body in that is JSON for the live plane.
@@ -34,7 +34,19 @@ func (s *Server) admitJSON(r *exchange.Request) error {
 	if !r.IsJSON() {
 		return problem.New("HR1008", "the body is %.80q", r.Media()).Hinting("send application/json")
 	}
+	return s.fitsJSON(r)
+}
+
+// fitsJSON bounds a body that is read into memory.
+func (s *Server) fitsJSON(r *exchange.Request) error {
+	r.LimitedBy("server.max_json, or send large values as blobs")
 	return r.Fits(int64(s.Config.Server.MaxJSON))
+}
+
+// fitsBlob bounds a body that goes to the disk.
+func (s *Server) fitsBlob(r *exchange.Request) error {
+	r.LimitedBy("admin.max_body")
+	return r.Fits(int64(s.Config.Admin.MaxBody))
 }
 
 // command answers a command of Centrifugo's server API: 200 even where it is refused, unless the client asks for the status of the error.

@@ -14,7 +14,7 @@ import (
 )
 
 func (s *Server) admitBlob(r *exchange.Request) error {
-	if err := r.Fits(int64(s.Config.Admin.MaxBody)); err != nil {
+	if err := s.fitsBlob(r); err != nil {
 		return err
 	}
 	return s.Engine.Admit()

@@ -24,11 +24,10 @@ func (s *Server) findFunction(r *exchange.Request) (err error) {
 	if r.Function, err = s.Functions.Get(string(r.Params[0])); err != nil {
 		return err
 	}
-	limit := s.Config.Server.MaxJSON
 	if r.Media() == "multipart/form-data" {
-		limit = s.Config.Admin.MaxBody
+		return s.fitsBlob(r)
 	}
-	return r.Fits(int64(limit))
+	return s.fitsJSON(r)
 }
 
 // admitEnqueue refuses before the body is read.
@@ -97,8 +96,13 @@ func (s *Server) enqueue(r *exchange.Request) error {
 func options(r *exchange.Request, f func(name, value string) error) (given []string, err error) {
 	take := func(name, value string) {
 		if err == nil {
+			prefix := name + "="
+			if slices.ContainsFunc(given, func(other string) bool { return strings.HasPrefix(other, prefix) }) {
+				err = problem.New("HR2004", "option %s is given twice", name).At(name).Hinting("give it once, in the query or as a header")
+				return
+			}
 			if err = f(name, value); name != "wait" && name != "idempotency_key" {
-				given = append(given, name+"="+value)
+				given = append(given, prefix+value)
 			}
 		}
 	}

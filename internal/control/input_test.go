@@ -60,6 +60,14 @@ func TestBadInput(t *testing.T) {
 		"unknown option header":   {post(send, `{"to":"x"}`, "Headrace-Colour: red\r\n"), false, "HR2004", "colour"},
 		"malformed option":        {post(send+"?delay=soon", `{"to":"x"}`), false, "HR2004", "delay"},
 		"malformed wait":          {post(send+"?wait=10", `{"to":"x"}`), false, "HR2004", "wait"},
+		"limit of no runs":        {post(send+"?key=a&key_limit=0", `{"to":"x"}`), false, "HR2004", "key_limit"},
+		"no time to run":          {post(send+"?timeout=0s", `{"to":"x"}`), false, "HR2004", "timeout"},
+		"expired at once":         {post(send+"?expires=0s", `{"to":"x"}`), false, "HR2004", "expires"},
+		"no time":                 {post(send+"?run_at=tomorrow", `{"to":"x"}`), false, "HR2004", "run_at"},
+		"two starts":              {post(send+"?delay=1s&run_at=2031-01-01T00:00:00Z", `{"to":"x"}`), false, "HR2004", "delay"},
+		"option twice":            {post(send+"?retries=1", `{"to":"x"}`, "Headrace-Retries: 2\r\n"), false, "HR2004", "retries"},
+		"queue in no path":        {post(send+"?queue=a/b", `{"to":"x"}`), false, "HR2004", "queue"},
+		"queue without a name":    {post(send+"?queue=", `{"to":"x"}`), false, "HR2004", "queue"},
 		"unknown call option":     {post("/v1/calls/answer?delay=1s", `{}`), false, "HR2004", "delay"},
 		"wrong media type":        {post(send, `to=x`, "Content-Type: text/plain\r\n"), false, "HR1008", ""},
 		"compressed":              {post(send, `{}`, "Content-Encoding: gzip\r\n"), false, "HR1008", ""},
@@ -102,6 +110,21 @@ func TestBadInput(t *testing.T) {
 	}
 	if got := r.raw(head("POST", "/v1/jobs/noop", 0), false); got.status != 202 || got.header.Get("Server") != "" {
 		t.Error("and then a good one:", got, got.header)
+	}
+}
+
+// A body that is too large is told which key of the configuration limits it.
+func TestHintsOfLargeBodies(t *testing.T) {
+	r := newRig(t, func(c *config.Config) { c.Server.MaxJSON, c.Admin.MaxBody = 100_000, 200_000 })
+	for _, c := range []struct{ method, path, media, hint string }{
+		{"POST", "/v1/jobs/send", "application/json", "server.max_json"}, {"POST", "/v1/jobs", "application/json", "server.max_json"},
+		{"POST", "/v1/calls/answer", "application/json", "server.max_json"}, {"PUT", "/v1/blobs", "text/csv", "admin.max_body"},
+		{"POST", "/v1/jobs/measure", "multipart/form-data; boundary=b", "admin.max_body"}, {"GET", "/v1/jobs", "text/csv", "needs no body"},
+	} {
+		got := r.raw(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 300000\r\n\r\nx", c.method, c.path, c.media), false)
+		if hint, _ := got.json(t)["hint"].(string); got.code(t) != "HR1003" || !strings.Contains(hint, c.hint) {
+			t.Errorf("%s %s: %v", c.method, c.path, got)
+		}
 	}
 }
 

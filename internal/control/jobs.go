@@ -244,7 +244,7 @@ func narrow(f *jobs.Filter, name, value string) (err error) {
 		copy(f.Before[:], raw)
 	case "limit":
 		if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 1000 {
-			return bad("limit %.40q is not a number from 1 to 1000", value)
+			return bad("limit %.40q is not a number from 1 to 1000", value).(*problem.Error).Hinting("take the next page with the cursor of the answer")
 		}
 	default:
 		return bad("a list has no filter %.40q", name).(*problem.Error).Hinting("use state, function, queue, tag, key, since, cursor and limit")

@@ -19,7 +19,7 @@ func (s *Server) admitMany(r *exchange.Request) error {
 	if media := r.Media(); media != "application/x-ndjson" && !r.IsJSON() {
 		return problem.New("HR1008", "the body is %.80q", media).Hinting("send application/json or application/x-ndjson")
 	}
-	if err := r.Fits(int64(s.Config.Server.MaxJSON)); err != nil {
+	if err := s.fitsJSON(r); err != nil {
 		return err
 	}
 	return s.Engine.Admit()

@@ -131,9 +131,18 @@ func (s *Server) admit(r *exchange.Request) error {
 	}
 	r.Route = e
 	if e.admit == nil {
-		return r.Fits(prefetchOnly)
+		return needsNone(r)
 	}
 	return e.admit(r)
+}
+
+// needsNone refuses more of a body than is read ahead in vain.
+func needsNone(r *exchange.Request) error {
+	err := r.Fits(prefetchOnly)
+	if p := problem.From(err); p != nil && p.Code == "HR1003" {
+		return p.Hinting("this request needs no body")
+	}
+	return err
 }
 
 // prefetchOnly is the largest body of a request that needs none.

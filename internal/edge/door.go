@@ -25,11 +25,11 @@ type door struct {
 
 // fits bounds the body before it is read.
 func (d *door) fits(r *exchange.Request) error {
-	limit := d.server.Config.Server.MaxJSON
 	if r.Media() == "multipart/form-data" {
-		limit = d.server.Config.Server.MaxBody
+		return r.Fits(int64(d.server.Config.Server.MaxBody))
 	}
-	return r.Fits(int64(limit))
+	r.LimitedBy("server.max_json, or send large values as files")
+	return r.Fits(int64(d.server.Config.Server.MaxJSON))
 }
 
 func (d *door) admitJob(r *exchange.Request) error {

@@ -18,7 +18,12 @@ import (
 type Limit struct {
 	size   int64
 	policy bool
+	key    string
 }
+
+// LimitedBy names the key of the configuration that the sizes given to Fits, Body, Stream and their kin come from, for the hint of HR1003:
+// server.max_body if it is empty, as before the first call.
+func (r *Request) LimitedBy(key string) { r.limits = key }
 
 // Bound makes size the limit of the body for everybody who reads it with a larger one, and refuses a body that announces more: HR1003. It is
 // max_body of a policy.
@@ -30,9 +35,9 @@ func (r *Request) Bound(size int64) error {
 // Limit is what is left of a limit by Bound.
 func (r *Request) Limit(size int64) Limit {
 	if r.bound > 0 && r.bound <= size {
-		return Limit{r.bound, true}
+		return Limit{size: r.bound, policy: true}
 	}
-	return Limit{size, false}
+	return Limit{size: size, key: r.limits}
 }
 
 // Allows tells whether a body may have so many bytes.
@@ -41,8 +46,11 @@ func (l Limit) Allows(n int64) bool { return n <= l.size }
 // Exceeded is HR1003, with the key that has the limit.
 func (l Limit) Exceeded() error {
 	p := problem.New("HR1003", "the body is larger than %d bytes", l.size)
-	if l.policy {
+	switch {
+	case l.policy:
 		return p.Hinting("send less, or raise max_body of the route or its policy")
+	case l.key != "":
+		return p.Hinting("send less, or raise %s", l.key)
 	}
 	return p
 }

@@ -34,6 +34,7 @@ type Request struct {
 	id     string
 	answer *answer
 	bound  int64                     // of the body, by a policy; 0 is none
+	limits string                    // key of the configuration that other limits of the body come from, if not server.max_body
 	decode func(io.Reader) io.Reader // of the body; nil if it is read as it comes
 	done   []func(Outcome)
 

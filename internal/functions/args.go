@@ -4,26 +4,47 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/headrace/headrace/internal/engine/blob"
 )
 
-// Argument returns one argument as text: a string as it is, anything else as JSON. It is how an argument names a concurrency key.
-func Argument(args []byte, name string) (string, error) {
+// Argument returns one argument as text, its default if it is not given: a string as it is, null as nothing, anything else as JSON. It is how an
+// argument names a concurrency key.
+func (f *Function) Argument(args []byte, name string) (string, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(args, &all); err != nil {
 		return "", err
 	}
 	raw, ok := all[name]
 	if !ok {
-		return "", fmt.Errorf("argument %s names the key and is missing", name)
+		raw, ok = f.defaults[name]
+	}
+	if !ok {
+		return "", fmt.Errorf("argument %s names the key, is not given, and its default has no JSON", name)
 	}
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
 		return s, nil
 	}
 	return string(Canonical(raw)), nil
+}
+
+// Whole are the arguments together with the defaults of those that are not given, in canonical form: equal calls are equal bytes.
+func (f *Function) Whole(args []byte) []byte {
+	if len(f.defaults) == 0 {
+		return Canonical(args)
+	}
+	all := maps.Clone(f.defaults)
+	if json.Unmarshal(args, &all) != nil {
+		return args
+	}
+	whole, err := json.Marshal(all)
+	if err != nil {
+		return args
+	}
+	return Canonical(whole)
 }
 
 // Canonical is JSON with sorted keys and without spaces, so that equal documents are equal bytes. What is not JSON is returned as it is.

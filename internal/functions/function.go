@@ -31,6 +31,8 @@ type Function struct {
 	schema *jsonschema.Schema
 	plain  *plain // nil if the signature has more than simple types
 	takes  map[string]bool
+
+	defaults map[string]json.RawMessage // of the arguments whose default has JSON
 }
 
 // New compiles the schema of a function that a pool announced.
@@ -57,8 +59,17 @@ func New(f workers.Function, pool *workers.Pool) (*Function, error) {
 		return nil, fmt.Errorf("schema of function %s: %w", f.Name, err)
 	}
 	fn.takes = make(map[string]bool, len(shape.Properties))
-	for name := range shape.Properties {
+	for name, raw := range shape.Properties {
 		fn.takes[name] = true
+		var property struct {
+			Default json.RawMessage `json:"default"`
+		}
+		if json.Unmarshal(raw, &property) == nil && property.Default != nil {
+			if fn.defaults == nil {
+				fn.defaults = map[string]json.RawMessage{}
+			}
+			fn.defaults[name] = property.Default
+		}
 	}
 	if err := fn.checkEvent(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"hash/fnv"
+	"strings"
 	"time"
 	"unique"
 
@@ -177,6 +178,9 @@ func (j *Jobs) spec(r *Request, now time.Time) (*Spec, error) {
 		p.KeyLimit = 1
 	}
 	s.RunAt = r.RunAt
+	if r.Delay > 0 && !r.RunAt.IsZero() {
+		return nil, problem.New("HR2004", "both delay and run_at are given").At("delay").Hinting("use one of them")
+	}
 	if r.Delay > 0 {
 		s.RunAt = now.Add(r.Delay)
 	}
@@ -194,7 +198,7 @@ func (j *Jobs) spec(r *Request, now time.Time) (*Spec, error) {
 // named fills the key and the unique value from the arguments that the function or the request names.
 func (r *Rare) named(fn *functions.Function, o *workers.Options, args []byte) error {
 	if o.Key != "" && r.Key == "" {
-		v, err := functions.Argument(args, o.Key)
+		v, err := fn.Argument(args, o.Key)
 		if err != nil {
 			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + o.Key)
 		}
@@ -208,10 +212,10 @@ func (r *Rare) named(fn *functions.Function, o *workers.Options, args []byte) er
 		return nil
 	case r.Unique == "args":
 		h := fnv.New128a()
-		h.Write(functions.Canonical(args))
+		h.Write(fn.Whole(args))
 		r.Unique = string(h.Sum(nil))
 	case fn.Takes(r.Unique):
-		v, err := functions.Argument(args, r.Unique)
+		v, err := fn.Argument(args, r.Unique)
 		if err != nil {
 			return problem.New("HR2002", "%s: %w", fn.Name, err).At("/args/" + r.Unique)
 		}
@@ -226,7 +230,7 @@ func (j *Jobs) admit(s *Spec, now time.Time, wait *receipt) Receipt {
 	if s.Idempotency != "" {
 		if use, ok := j.keys[s.Idempotency]; ok && now.Sub(use.at) < j.config.Jobs.Idempotency {
 			if use.hash != s.BodyHash {
-				return Receipt{Err: problem.New("HR2005", "idempotency key %q belongs to job %s with another body", s.Idempotency, use.id).At("Idempotency-Key")}
+				return Receipt{Err: problem.New("HR2005", "idempotency key %q belongs to job %s with another body", s.givenKey(), use.id).At("Idempotency-Key")}
 			}
 			return j.existing(use.id)
 		}
@@ -261,6 +265,12 @@ func (j *Jobs) admit(s *Spec, now time.Time, wait *receipt) Receipt {
 	}
 	j.adopt(b)
 	return Receipt{ID: s.ID, State: b.state}
+}
+
+// givenKey is the idempotency key as the client gave it, without whose it is.
+func (s *Spec) givenKey() string {
+	key, _, _ := strings.Cut(strings.TrimPrefix(s.Idempotency, s.Function+"/"), "\x00")
+	return key
 }
 
 // existing is the receipt for a job that is there already; it waits for that job's own commit.

@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -17,13 +18,18 @@ func (r *Request) Option(name, value string) error {
 	var err error
 	switch name {
 	case "queue":
+		if err := checkQueue(value); err != nil {
+			return err
+		}
 		r.Queue = value
 	case "delay":
 		r.Delay, err = config.ParseDuration(value)
 	case "run_at":
-		r.RunAt, err = time.Parse(time.RFC3339Nano, value)
+		if r.RunAt, err = time.Parse(time.RFC3339Nano, value); err != nil {
+			return problem.New("HR2004", "run_at: %.60q is no time", value).At(name).Hinting("write RFC 3339, as in 2031-05-01T09:00:00+02:00")
+		}
 	case "expires":
-		r.Expires, err = config.ParseDuration(value)
+		r.Expires, err = positive(value)
 	case "priority":
 		if _, ok := ParsePriority(value); !ok {
 			return problem.New("HR2004", "no priority %q", value).At(name).Hinting("use low, normal, high or critical")
@@ -32,7 +38,9 @@ func (r *Request) Option(name, value string) error {
 	case "key":
 		r.Key = value
 	case "key_limit":
-		r.KeyLimit, err = strconv.Atoi(value)
+		if r.KeyLimit, err = strconv.Atoi(value); err == nil && r.KeyLimit < 1 {
+			return problem.New("HR2004", "key_limit %d is less than 1", r.KeyLimit).At(name)
+		}
 	case "unique":
 		r.Unique = value
 	case "unique_policy":
@@ -48,9 +56,12 @@ func (r *Request) Option(name, value string) error {
 		}
 		r.Retries = &n
 	case "timeout":
-		r.Timeout, err = config.ParseDuration(value)
+		r.Timeout, err = positive(value)
 	case "tags":
-		r.Tags = strings.Split(value, ",")
+		r.Tags = []string{} // none, in place of those of the function
+		if value != "" {
+			r.Tags = strings.Split(value, ",")
+		}
 	case "after":
 		for text := range strings.SplitSeq(value, ",") {
 			id, err := ParseID(text)
@@ -71,6 +82,26 @@ func (r *Request) Option(name, value string) error {
 	}
 	if err != nil {
 		return problem.New("HR2004", "option %s: %w", name, err).At(name).Hinting("durations need a unit, as in 30s or 7d; times are RFC 3339")
+	}
+	return nil
+}
+
+// positive is a duration that limits something; none at all is said by leaving it out.
+func positive(value string) (time.Duration, error) {
+	d, err := config.ParseDuration(value)
+	if err == nil && d <= 0 {
+		err = errors.New("must be more than nothing")
+	}
+	return d, err
+}
+
+// checkQueue refuses names of queues that could not stand in a path of the API: HR2004.
+func checkQueue(name string) error {
+	odd := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
+	}
+	if name == "" || len(name) > 128 || strings.ContainsFunc(name, odd) || strings.Trim(name, ".") == "" {
+		return problem.New("HR2004", "%.140q is no name of a queue", name).At("queue").Hinting("use at most 128 letters, digits and _ - . :")
 	}
 	return nil
 }

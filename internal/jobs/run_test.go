@@ -84,6 +84,10 @@ def waits(job: hr.Job, tenant: str, n: int, fail: bool = False) -> int:
     mark("ordered-" + tenant, n)
     return n
 
+@app.job(unique="name", key="name")
+def named(name: str = "bob", times: int = 1) -> str:
+    return name
+
 @app.job(unique="args")
 def once(x: int) -> int:
     return x
@@ -296,6 +300,20 @@ func TestUniqueAndIdempotent(t *testing.T) {
 	byName := r.enqueue(Request{Function: "add", Args: args(`{"a":3}`), Unique: "a", Delay: time.Hour})
 	if r.enqueue(Request{Function: "add", Args: args(`{"a":3,"b":9}`), Unique: "a"}) != byName {
 		t.Error("unique by one argument of a request")
+	}
+	byDefault := r.enqueue(Request{Function: "named", Delay: time.Hour})
+	if r.enqueue(Request{Function: "named", Args: args(`{"name":"bob"}`)}) != byDefault || r.enqueue(Request{Function: "named", Args: args(`{"name":"ann"}`)}) == byDefault {
+		t.Error("unique by an argument that has a default")
+	}
+	if r.enqueue(Request{Function: "named", Args: args(`{"name":"bob"}`), Unique: "args"}) == byDefault {
+		t.Error("a value and all arguments are the same")
+	}
+	allDefault := r.enqueue(Request{Function: "named", Args: args(`{"name":"eve"}`), Unique: "args", Delay: time.Hour})
+	if r.enqueue(Request{Function: "named", Args: args(`{"times":1,"name":"eve"}`), Unique: "args"}) != allDefault {
+		t.Error("unique by all arguments, one of which is given as what is its default")
+	}
+	if info, err := r.jobs.Get(byDefault); err != nil || info.Key != "bob" {
+		t.Errorf("key by default: %+v %v", info, err)
 	}
 	newest := true
 	replaced := r.enqueue(Request{Function: "once", Args: args(`{"x":1}`), Newest: &newest, Delay: time.Hour})

@@ -149,7 +149,9 @@ func (p *policy) body(r *exchange.Request, o *operation) error {
 	if p.requests == report && (r.Length() < 0 || r.Length() > p.most || r.Fits(p.most) != nil) {
 		return nil // it would be lost
 	}
+	r.LimitedBy("openapi.max_body")
 	body, err := r.Keep(p.most)
+	r.LimitedBy("")
 	if err != nil {
 		return err
 	}
