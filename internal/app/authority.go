@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
 	"github.com/headrace/headrace/internal/identity"
+	"github.com/headrace/headrace/internal/live"
 	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
 )
 
 // askTime is how long a function that names no timeout has for its answer to an event, the wait for a worker included.
@@ -57,9 +60,20 @@ func (a *authority) Ask(ctx context.Context, event string, request any) ([]byte,
 }
 
 // Call runs a call or batch function for a client, of which the function is told. No arguments, or null, are an empty object. Errors are
-// problems, as of an HTTP call.
-func (a *authority) Call(ctx context.Context, function string, args []byte, user, client string) ([]byte, error) {
-	return a.call(ctx, function, args, identity.Caller{User: user, Client: client})
+// problems, as of an HTTP call, or what the function has the client told.
+func (a *authority) Call(ctx context.Context, function string, args []byte, caller identity.Caller) ([]byte, error) {
+	var err error
+	if caller.Claims, err = exchange.Claims([]byte(caller.Claims), &a.planes.Config.Server); err != nil {
+		a.log.Debug("claims are left out", "user", caller.User, "client", caller.Client, "error", err)
+	}
+	result, err := a.call(ctx, function, args, caller)
+	var e *workers.TaskError
+	if errors.As(err, &e) && e.Refusal != nil {
+		if refusal := live.Refusal(e.Refusal); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return result, err
 }
 
 // call is Call for any caller.

@@ -259,7 +259,7 @@ func TestAuthorityCall(t *testing.T) {
 		{"greet", `{"name":1}`, ``, "HR2002"}, {"greet", `[1]`, ``, "HR2002"}, {"greet", `{"name":`, ``, "HR2001"}, {"nobody", `{}`, ``, "HR2003"},
 		{"say_later", `{"channel":"a"}`, ``, "HR2011"}, {"count", `{"n":1}`, ``, "HR2011"},
 	} {
-		got, err := r.authority.Call(r.ctx(), c.function, []byte(c.args), "", "")
+		got, err := r.authority.Call(r.ctx(), c.function, []byte(c.args), identity.Caller{})
 		if string(got) != c.want || c.code != "" && code(err) != c.code || c.code == "" && err != nil {
 			t.Errorf("%s(%s): %s, %v", c.function, c.args, got, err)
 		}

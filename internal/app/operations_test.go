@@ -109,7 +109,7 @@ func subscribe(t *testing.T, c *centrifuge.Client, channel string, config centri
 
 func (r *liveRig) call(function, args string) string {
 	r.t.Helper()
-	got, err := r.authority.Call(r.ctx(), function, []byte(args), "", "")
+	got, err := r.authority.Call(r.ctx(), function, []byte(args), identity.Caller{})
 	if err != nil {
 		return strings.SplitN(err.Error(), "\n", 2)[0]
 	}

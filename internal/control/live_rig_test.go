@@ -45,7 +45,7 @@ type functionsOnly struct{ planes *exchange.Planes }
 
 func (functionsOnly) Handles(string, string) bool                      { return false }
 func (functionsOnly) Ask(context.Context, string, any) ([]byte, error) { panic("nothing is handled") }
-func (f functionsOnly) Call(ctx context.Context, name string, args []byte, user, client string) ([]byte, error) {
+func (f functionsOnly) Call(ctx context.Context, name string, args []byte, caller identity.Caller) ([]byte, error) {
 	fn, err := f.planes.Functions.Get(name)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (f functionsOnly) Call(ctx context.Context, name string, args []byte, user,
 	if err := fn.Validate(args); err != nil {
 		return nil, err
 	}
-	return f.planes.Run(ctx, fn, args, identity.Caller{User: user, Client: client}, slog.Default())
+	return f.planes.Run(ctx, fn, args, caller, slog.Default())
 }
 
 // openLive starts the live plane of the rig behind a door of its own.

@@ -129,7 +129,7 @@ func (c *call) failure(fn *functions.Function) error {
 		case e.Kind == "arguments":
 			return problem.New("HR2002", "%s", e.Message).At("/args")
 		case e.Kind == "fail":
-			return problem.New("HR2020", "%s", e.Message).At(fn.Name).Answering(e.Answer())
+			return problem.New("HR2020", "%w", e).At(fn.Name).Answering(e.Answer())
 		case e.Kind == "unencodable":
 			return problem.New("HR6006", "%s: %s", fn.Name, e.Message).At(fn.Name)
 		case c.planes.Public:

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
@@ -15,16 +16,25 @@ func (r *Request) Caller(c *config.Server) identity.Caller {
 		return identity.Caller{}
 	}
 	who := identity.Caller{User: i.Subject, Method: i.Method}
-	claims := bytes.TrimSpace(i.Claims)
-	if len(claims) == 0 || claims[0] != '{' {
-		return who
-	}
-	if int64(len(claims)) > int64(c.MaxClaims) {
-		r.Log().Debug("claims are larger than server.max_claims, and left out", "user", who.User, "bytes", len(claims), "limit", c.MaxClaims)
-	} else if err := strictjson.Check(claims, c.JSONDepth); err != nil {
+	var err error
+	if who.Claims, err = Claims(i.Claims, c); err != nil {
 		r.Log().Debug("claims are left out", "user", who.User, "error", err)
-	} else {
-		who.Claims = string(claims)
 	}
 	return who
+}
+
+// Claims are claims as functions are told of them, "" where there are none. It is an error, and they are left out, if they are larger than max_claims,
+// or no JSON that arguments could be.
+func Claims(claims []byte, c *config.Server) (string, error) {
+	claims = bytes.TrimSpace(claims)
+	if len(claims) == 0 || claims[0] != '{' {
+		return "", nil
+	}
+	if int64(len(claims)) > int64(c.MaxClaims) {
+		return "", fmt.Errorf("they have %d bytes, server.max_claims is %d", len(claims), c.MaxClaims)
+	}
+	if err := strictjson.Check(claims, c.JSONDepth); err != nil {
+		return "", err
+	}
+	return string(claims), nil
 }

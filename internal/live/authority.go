@@ -6,6 +6,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/live/history"
 )
 
@@ -16,8 +17,9 @@ type Authority interface {
 	Handles(event, channel string) bool
 	// Ask returns the function's answer. After an error the client is refused.
 	Ask(ctx context.Context, event string, request any) (answer []byte, err error)
-	// Call runs a function for a client; user is empty for an anonymous one.
-	Call(ctx context.Context, function string, args []byte, user, client string) ([]byte, error)
+	// Call runs a function for a client, or for the server API, whose caller is nobody. A *Failure or *Disconnect is what the client is told; of other
+	// errors it is told what rpcFailure says.
+	Call(ctx context.Context, function string, args []byte, caller identity.Caller) ([]byte, error)
 }
 
 // Source has the channels of a namespace that clients can only read, such as job:<id>. id is the part of a channel's name behind the colon.
@@ -92,13 +94,30 @@ func (l *Live) ask(event string, request any) (*answer, error) {
 			return nil, ErrInternal
 		}
 	}
-	switch {
-	case a.Disconnect != nil:
-		return nil, &Disconnect{a.Disconnect.Code, cutReason(a.Disconnect.Reason)}
-	case a.Error != nil:
-		return nil, &Failure{a.Error.Code, a.Error.Message, a.Error.Temporary}
+	if err := a.refusal(); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// refusal is what the client is told instead of what it wanted: a *Disconnect or a *Failure; nil if the answer has none.
+func (a *answer) refusal() error {
+	switch {
+	case a.Disconnect != nil:
+		return &Disconnect{a.Disconnect.Code, cutReason(a.Disconnect.Reason)}
+	case a.Error != nil:
+		return &Failure{a.Error.Code, a.Error.Message, a.Error.Temporary}
+	}
+	return nil
+}
+
+// Refusal reads a refusal out of an answer of spec/frame.md section 11: a *Disconnect, a *Failure, or nil if there is none.
+func Refusal(text []byte) error {
+	a := &answer{}
+	if json.Unmarshal(text, a) != nil {
+		return nil
+	}
+	return a.refusal()
 }
 
 func (l *Live) handles(event, channel string) bool {

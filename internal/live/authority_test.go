@@ -12,6 +12,7 @@ import (
 	"github.com/centrifugal/protocol"
 
 	"github.com/headrace/headrace/internal/config"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/live/history"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -33,6 +34,8 @@ func (a *app) Ask(_ context.Context, event string, request any) ([]byte, error) 
 	switch {
 	case event == "connect" && string(r.Data) == `"refused"`:
 		return []byte(`{"disconnect":{"code":4500,"reason":"go away"}}`), nil
+	case event == "connect" && string(r.Data) == `"known"`:
+		return []byte(`{}`), nil
 	case event == "connect":
 		return []byte(`{"user":"ada","info":{"name":"Ada"},"channels":["welcome"],"data":{"hello":true}}`), nil
 	case r.Channel == "moderated-closed":
@@ -47,16 +50,28 @@ func (a *app) Ask(_ context.Context, event string, request any) ([]byte, error) 
 	return []byte(`{}`), nil
 }
 
-func (a *app) Call(_ context.Context, function string, args []byte, _, _ string) ([]byte, error) {
+func (a *app) Call(_ context.Context, function string, args []byte, caller identity.Caller) ([]byte, error) {
 	if function == "refuses" {
 		return nil, problem.New("HR2020", "no such order").Answering(404)
+	}
+	switch function {
+	case "who":
+		caller.Client = ""
+		return json.Marshal(caller)
+	case "denies":
+		return nil, fmt.Errorf("around it: %w", &Failure{1003, "not now", false})
+	case "ends":
+		return nil, &Disconnect{4501, "go away"}
 	}
 	return fmt.Appendf(nil, `{"function":%q,"args":%s}`, function, args), nil
 }
 
 func TestAuthority(t *testing.T) {
 	a := &app{slow: make(chan struct{})}
-	r := newRig(t, func(c *config.Live) { c.Anonymous = false; c.RPC = []string{"echo", "refuses"} }, func(d *Deps) { d.Authority = a })
+	r := newRig(t, func(c *config.Live) {
+		c.Anonymous = false
+		c.RPC = []string{"echo", "refuses", "denies", "ends", "who"}
+	}, func(d *Deps) { d.Authority = a })
 	p := r.peer("/websocket")
 	hello := p.enter("")
 	if string(hello.Data) != `{"hello":true}` || hello.Subs["welcome"] == nil || r.Connections("ada", 1) == nil {
@@ -76,6 +91,7 @@ func TestAuthority(t *testing.T) {
 		`{"subscribe":{"channel":"moderated"}}`:        0,
 		`{"rpc":{"method":"other","data":{}}}`:         104,
 		`{"rpc":{"method":"refuses","data":{}}}`:       107,
+		`{"rpc":{"method":"denies","data":{}}}`:        1003,
 	} {
 		if got := code(p.ask(command)); got != want {
 			t.Errorf("%s: %d instead of %d", command, got, want)
@@ -83,6 +99,20 @@ func TestAuthority(t *testing.T) {
 	}
 	if reply := p.ask(`{"rpc":{"method":"echo","data":{"x":1}}}`); string(reply.Rpc.GetData()) != `{"function":"echo","args":{"x":1}}` {
 		t.Error(reply)
+	}
+	if reply := p.ask(`{"rpc":{"method":"who"}}`); string(reply.Rpc.GetData()) != `{"User":"ada","Method":"function","Claims":"","Client":""}` {
+		t.Error(reply)
+	}
+	known := r.peer("/websocket")
+	known.send(fmt.Sprintf(`{"id":1,"connect":{"data":"known","token":%q}}`, token(t, map[string]any{"sub": "ben", "role": "clerk"})))
+	known.must()
+	known.id = 1
+	if reply := known.ask(`{"rpc":{"method":"who"}}`); string(reply.Rpc.GetData()) != `{"User":"ben","Method":"jwt","Claims":"{\"role\":\"clerk\",\"sub\":\"ben\"}","Client":""}` {
+		t.Errorf("%s", reply.Rpc.GetData())
+	}
+	known.send(`{"id":9,"rpc":{"method":"ends"}}`)
+	if c := known.over(); c != 4501 {
+		t.Error(c)
 	}
 	close(a.slow)
 	if reply := p.must(); reply.Id != 100 || reply.Subscribe == nil {

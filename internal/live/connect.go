@@ -128,7 +128,7 @@ func (s *Session) verify(token string) (*welcome, error) {
 	if err := claims.Decode(&c); err != nil {
 		return nil, DisconnectInvalidToken
 	}
-	w := &welcome{who: &who{user: strings.Clone(claims.Subject), claims: claims.Raw, refresh: true}}
+	w := &welcome{who: &who{user: strings.Clone(claims.Subject), claims: claims.Raw, method: "jwt", refresh: true}}
 	if w.who.info, err = either(c.Info, c.B64Info); err != nil {
 		return nil, DisconnectInvalidToken
 	}
@@ -203,11 +203,11 @@ func (s *Session) askConnect(request *connectRequest, w *welcome) (*welcome, err
 	if err != nil {
 		return nil, err
 	}
-	got := &welcome{who: &who{user: a.User, info: a.Info, expires: a.ExpireAt}, data: a.Data, subs: map[string]admission{}}
+	got := &welcome{who: &who{user: a.User, info: a.Info, method: "function", expires: a.ExpireAt}, data: a.Data, subs: map[string]admission{}}
 	if w != nil {
 		*got.who = *w.who
 		if a.User != "" {
-			got.who.user = a.User
+			got.who.user, got.who.method = a.User, "function"
 		}
 		if a.Info != nil {
 			got.who.info = a.Info

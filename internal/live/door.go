@@ -114,7 +114,7 @@ func (l *Live) meet(r *exchange.Request, o *options, t transport, f wire.Format)
 		_, _ = rand.Read(s.more.secret[:]) // never fails
 	}
 	if i := r.Identity; i != nil {
-		s.who = &who{user: i.Subject, claims: i.Claims, key: i.Key}
+		s.who = &who{user: i.Subject, claims: i.Claims, method: i.Method, key: i.Key}
 	}
 	address, _ := netip.AddrFromSlice(r.RemoteIP())
 	if client := r.Client(); client != address.Unmap() {

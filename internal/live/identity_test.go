@@ -15,6 +15,7 @@ import (
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/gateway/limit"
+	"github.com/headrace/headrace/internal/identity"
 )
 
 const red = `X-Claims: {"team":"red"}`
@@ -145,7 +146,7 @@ func (a *asked) Ask(_ context.Context, _ string, request any) ([]byte, error) {
 	return []byte(`{}`), nil
 }
 
-func (a *asked) Call(context.Context, string, []byte, string, string) ([]byte, error) {
+func (a *asked) Call(context.Context, string, []byte, identity.Caller) ([]byte, error) {
 	return []byte(`{}`), nil
 }
 

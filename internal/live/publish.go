@@ -8,6 +8,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/live/fanout"
 	"github.com/headrace/headrace/internal/live/history"
 )
@@ -154,7 +155,7 @@ func (s *Session) rpc(id uint32, r *protocol.RPCRequest) error {
 	}
 	function, data := strings.Clone(r.Method), r.Data
 	return s.later(id, func(t *turn) error {
-		answer, err := s.live.Authority.Call(s.live.running, function, data, s.identity().user, s.id.String())
+		answer, err := s.live.Authority.Call(s.live.running, function, data, s.caller())
 		if err != nil {
 			return rpcFailure(err)
 		}
@@ -164,6 +165,12 @@ func (s *Session) rpc(id uint32, r *protocol.RPCRequest) error {
 		t.reply(id, &protocol.Reply{Rpc: &protocol.RPCResult{Data: answer}})
 		return nil
 	})
+}
+
+// caller is what a function is told of who calls it.
+func (s *Session) caller() identity.Caller {
+	w := s.identity()
+	return identity.Caller{User: w.user, Method: w.method, Claims: string(w.claims), Client: s.id.String()}
 }
 
 // restart begins the offsets of a channel anew: its history was removed.

@@ -14,6 +14,14 @@ import (
 
 // rpcFailure is what a client is told of a problem. What went wrong inside is not told.
 func rpcFailure(err error) error {
+	var f *Failure
+	var d *Disconnect
+	switch { // the function found the words
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &d):
+		return d
+	}
 	p := problem.From(err)
 	switch status := p.Status(); {
 	case p.Code == "HR2020": // whatever its status is, the function found the words

@@ -81,6 +81,7 @@ type who struct {
 	user    string
 	info    []byte // JSON, shown to others
 	claims  []byte // JSON of the token, or of the identity of the handshake; nil without one
+	method  string // how the user is known, as Identity has it; "" if nothing was shown
 	key     string // id of the API key of the handshake; "" without one
 	expires int64  // Unix seconds; 0 is never
 	refresh bool   // the client brings the next token

@@ -104,7 +104,12 @@ type TaskError struct {
 	Traceback string  `json:"traceback,omitempty"`
 	After     float64 `json:"after,omitempty"`  // seconds, for kind retry; 0 if not given
 	Status    int     `json:"status,omitempty"` // HTTP status for who called, for kind fail; 0 if not given
+
+	Refusal json.RawMessage `json:"refusal,omitempty"` // what a live client is told, for kind fail: an answer of spec/frame.md section 11; nil if not given
 }
+
+// Error is the message alone.
+func (e *TaskError) Error() string { return e.Message }
 
 // Answer is the HTTP status that a call of kind fail is answered with: 422 unless the function gave another one of an error.
 func (e *TaskError) Answer() int {

@@ -12,6 +12,28 @@ def greet(name: str) -> dict[str, str]:
     return {"greeting": f"hello, {name}"}
 
 
+@app.call()
+def whoami(job: hr.Job) -> dict[str, object]:
+    return {"user": job.user, "method": job.method, "claims": dict(job.claims)}
+
+
+@app.call(route="POST /refuse")
+def refuse(how: str) -> None:
+    match how:
+        case "deny":
+            raise hr.Deny("not today", code=1007)
+        case "disconnect":
+            raise hr.Disconnect(4507, "go away")
+        case "fail":
+            raise hr.Fail("no such order", status=404)
+    raise RuntimeError("refuse has a bug")
+
+
+@app.batch(size=8, wait="1ms")
+def refuse_some(n: list[int]) -> list[int | hr.Deny]:
+    return [hr.Deny("odd", code=1008) if i % 2 else i for i in n]
+
+
 @app.job(route="POST /announce")
 def announce(job: hr.Job, channel: str, texts: list[str]) -> int:
     """Publishes as a job does: the channel of the job tells of its progress meanwhile."""

@@ -6,6 +6,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/headrace/headrace/internal/identity"
 	lived "github.com/headrace/headrace/internal/live/history"
 )
 
@@ -151,7 +152,7 @@ func rpc(ctx context.Context, a *API, r *struct {
 	if a.Live.Authority == nil {
 		return nil, unavailable("there are no functions")
 	}
-	data, err := a.Live.Authority.Call(ctx, r.Method, r.Params, "", "")
+	data, err := a.Live.Authority.Call(ctx, r.Method, r.Params, identity.Caller{})
 	if err != nil {
 		return nil, called(err)
 	}

@@ -75,6 +75,14 @@ func failure(err error) *Error {
 
 // called is how a call of a function failed.
 func called(err error) error {
+	var f *live.Failure
+	var d *live.Disconnect
+	switch {
+	case errors.As(err, &f):
+		return &Error{f.Code, f.Message}
+	case errors.As(err, &d): // there is nobody to disconnect
+		return bad("%s", d.Reason)
+	}
 	switch p := problem.From(err); {
 	case p.Code == "HR2003":
 		return &Error{notFound, "not found: " + p.What}

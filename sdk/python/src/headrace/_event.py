@@ -139,7 +139,8 @@ class Session:
 
 
 class Deny(Exception):
-    """Raise it in a function of an event to refuse what the client asked for. The client gets the code and the reason, and stays connected.
+    """Raise it in a function of an event, or in one that a client calls, to refuse what the client asked for. The client gets the code and the
+    reason, and stays connected; over HTTP it is a problem (HR2020) with the status 403.
 
     Codes from 400 to 1999 are yours; those below have a published meaning, such as 101 unauthorized, 103 permission denied.
     """
@@ -156,7 +157,7 @@ class Deny(Exception):
 
 
 class Disconnect(Exception):
-    """Raise it in a function of an event to end the connection.
+    """Raise it in a function of an event, or in one that a client calls, to end the connection.
 
     With a code from 4000 to 4499 the client comes back, with one from 4500 to 4999 it does not; those below have a published meaning,
     such as 3500 invalid token, 3507 permission denied.

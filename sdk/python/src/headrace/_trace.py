@@ -7,11 +7,12 @@ import traceback
 from typing import Any
 
 from headrace import _json
+from headrace._event import Deny, Disconnect
 from headrace._errors import Cancelled, Fail, Interrupted, Retry
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 LIMIT = 64 << 10
-_KINDS = {Retry: "retry", Fail: "fail", Cancelled: "cancelled", Interrupted: "interrupted"}
+_KINDS = {Retry: "retry", Fail: "fail", Deny: "fail", Disconnect: "fail", Cancelled: "cancelled", Interrupted: "interrupted"}
 
 
 def _user_frame(file: str) -> bool:
@@ -53,6 +54,8 @@ def body(error: BaseException, kind: str | None = None) -> bytes:
         shown["after"] = error.after
     if isinstance(error, Fail) and kind == "fail":
         shown["status"] = error.status
+    if isinstance(error, (Deny, Disconnect)):
+        shown["status"], shown["refusal"] = 403, error.answer()
     return lossy(shown)
 
 
