@@ -114,6 +114,12 @@ func (a *app) jobEnqueue() *cobra.Command {
 	flags.String("run-at", "", "time to start, as in 2030-01-31T06:00:00Z")
 	flags.String("priority", "", "low, normal, high or critical")
 	flags.String("key", "", "concurrency key")
+	flags.Int("key-limit", 0, "jobs of the key that run at once (default 1)")
+	flags.String("queue", "", "queue to put it in (default that of the function)")
+	flags.String("unique-policy", "", "which unique job is kept: oldest or newest")
+	flags.StringSlice("after", nil, "id of a job that it comes after, repeatable")
+	flags.String("after-policy", "", "stop or continue, if one of these does not succeed")
+	flags.String("idempotency-key", "", "the same key is the same job, also over restarts")
 	flags.String("unique", "", "args, the name of an argument, or a text: a pending job of the function with the same is the same job")
 	flags.Int("retries", 0, "runs after the first if it fails")
 	flags.String("timeout", "", "longest run, as in 10m")
@@ -201,15 +207,15 @@ func (a *app) jobList() *cobra.Command {
 func (a *app) jobGet() *cobra.Command {
 	var part string
 	cmd := &cobra.Command{
-		Use: "get ID", Short: "Show a job, its result, attempts or logs", Args: needs("ID"),
+		Use: "get ID", Short: "Show a job, its arguments, result, attempts or logs", Args: needs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := []string{"jobs", args[0]}
 			switch part {
 			case "":
-			case "result", "attempts", "logs":
+			case "args", "result", "attempts", "logs":
 				path = append(path, part)
 			default:
-				return usage("--show %s is not a part of a job", part).Hinting("write --show result, attempts or logs")
+				return usage("--show %s is not a part of a job", part).Hinting("write --show args, result, attempts or logs")
 			}
 			if part == "logs" && a.output == "table" {
 				return a.jobLogs(cmd, path)
@@ -225,7 +231,7 @@ func (a *app) jobGet() *cobra.Command {
 			return a.printJSON(told)
 		},
 	}
-	cmd.Flags().StringVar(&part, "show", "", "result, attempts or logs instead of the job itself")
+	cmd.Flags().StringVar(&part, "show", "", "args, result, attempts or logs instead of the job itself")
 	return cmd
 }
 
@@ -249,10 +255,42 @@ func (a *app) jobLogs(cmd *cobra.Command, path []string) error {
 }
 
 func (a *app) jobCancel() *cobra.Command {
-	return &cobra.Command{
-		Use: "cancel ID...", Short: "End jobs, running ones too", Args: needs("ID..."),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.eachJob(cmd, args, "cancel") },
+	cmd := &cobra.Command{
+		Use: "cancel [ID...]", Short: "End jobs, running ones too, by id or by filter", Args: needs("[ID...]"),
+		Example: "  headrace job cancel --queue mail --state scheduled,ready",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.manyJobs(cmd, args, "cancel", "cancelled") },
 	}
+	filters(cmd.Flags())
+	cmd.Flags().Int("limit", 1000, "most jobs to cancel, up to 1000")
+	return cmd
+}
+
+// manyJobs does one thing to the jobs of the ids, or to those that the filters select.
+func (a *app) manyJobs(cmd *cobra.Command, ids []string, verb, done string) error {
+	filter := query(cmd.Flags(), "limit")
+	switch {
+	case len(ids) > 0 && len(filter) > 0:
+		return usage("%s takes ids or filters, not both", verb).Hinting("remove one of the two")
+	case len(ids) > 0:
+		return a.eachJob(cmd, ids, verb)
+	case len(filter) == 0:
+		return usage("%s needs ids or a filter", verb).Hinting("see headrace job %s --help", verb)
+	}
+	limit, err := cmd.Flags().GetInt("limit")
+	if err != nil {
+		return err
+	}
+	filter.Set("limit", strconv.Itoa(limit))
+	var told map[string]int
+	show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"jobs", verb}, query: filter}, &told)
+	if err != nil || !show {
+		return err
+	}
+	fmt.Fprintf(a.Stdout, "%d %s\n", told[done], done)
+	if told[done] == limit {
+		fmt.Fprintln(a.Stderr, "there may be more; run it again")
+	}
+	return nil
 }
 
 // eachJob does one thing to each of some jobs and tells the state they are in.
@@ -271,34 +309,17 @@ func (a *app) eachJob(cmd *cobra.Command, ids []string, verb string) error {
 }
 
 func (a *app) jobRetry() *cobra.Command {
-	var limit int
 	cmd := &cobra.Command{
 		Use: "retry [ID...]", Args: needs("[ID...]"), Short: "Run ended jobs again, by id or by filter",
 		Example: "  headrace job retry --state dead --function report",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			filter := query(cmd.Flags(), "limit")
-			switch {
-			case len(args) > 0 && len(filter) > 0:
-				return usage("retry takes ids or filters, not both").Hinting("remove one of the two")
-			case len(args) > 0:
-				return a.eachJob(cmd, args, "retry")
-			case !filter.Has("state"):
+			if len(args) == 0 && !cmd.Flags().Changed("state") {
 				return usage("retry needs ids or --state").Hinting("write headrace job retry --state dead to retry all that are dead")
 			}
-			filter.Set("limit", strconv.Itoa(limit))
-			var told struct{ Retried int }
-			show, err := a.ask(cmd.Context(), request{method: http.MethodPost, path: []string{"jobs", "retry"}, query: filter}, &told)
-			if err != nil || !show {
-				return err
-			}
-			fmt.Fprintf(a.Stdout, "%d retried\n", told.Retried)
-			if told.Retried == limit {
-				fmt.Fprintln(a.Stderr, "there may be more; run it again")
-			}
-			return nil
+			return a.manyJobs(cmd, args, "retry", "retried")
 		},
 	}
 	filters(cmd.Flags())
-	cmd.Flags().IntVar(&limit, "limit", 1000, "most jobs to retry, up to 1000")
+	cmd.Flags().Int("limit", 1000, "most jobs to retry, up to 1000")
 	return cmd
 }

@@ -25,7 +25,7 @@ type shown struct {
 func show(info jobs.Info) shown {
 	self := "/v1/jobs/" + info.ID
 	links := map[string]string{"self": self}
-	for _, rel := range []string{"result", "events", "cancel", "retry", "attempts", "logs"} {
+	for _, rel := range []string{"result", "events", "cancel", "retry", "args", "attempts", "logs"} {
 		links[rel] = self + "/" + rel
 	}
 	return shown{info, links}
@@ -73,6 +73,19 @@ func (s *Server) result(r *exchange.Request) error {
 		return problem.New("HR2009", "the result of job %s is no file", id).At(id.String()).Hinting("leave out ?download to get the JSON")
 	}
 	return s.planes.Blob(r, digest, meta, true)
+}
+
+func (s *Server) args(r *exchange.Request) error {
+	id, err := jobs.ParseID(string(r.Params[0]))
+	if err != nil {
+		return err
+	}
+	args, err := s.Jobs.Arguments(r.Running(), id)
+	if err != nil {
+		return err
+	}
+	r.JSON(fasthttp.StatusOK, args)
+	return nil
 }
 
 func (s *Server) attempts(r *exchange.Request) error {
@@ -198,6 +211,18 @@ func (s *Server) retryMany(r *exchange.Request) error {
 		return err
 	}
 	return encode(r, map[string]int{"retried": n})
+}
+
+func (s *Server) cancelMany(r *exchange.Request) error {
+	f, err := filter(r)
+	if err != nil {
+		return err
+	}
+	n, err := s.Jobs.CancelMany(r.Running(), f)
+	if err != nil {
+		return err
+	}
+	return encode(r, map[string]int{"cancelled": n})
 }
 
 // filter reads the query of a list: HR2019 for what it does not know.

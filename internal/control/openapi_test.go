@@ -153,10 +153,23 @@ func TestOpenAPI(t *testing.T) {
 	call("GET /v1/jobs/{id}/events", "/v1/jobs/"+story+"/events", "", 200)
 	call("GET /v1/jobs/{id}/events", "/v1/jobs/"+story+"/events?after=99", "", 204)
 	call("GET /v1/jobs/{id}/events", "/v1/jobs/"+story+"/events?after=x", "", 400)
+	if args := call("GET /v1/jobs/{id}/args", "/v1/jobs/"+story+"/args", "", 200); args.body != `{"path":"`+path+`"}` {
+		t.Error(args)
+	}
+	call("GET /v1/jobs/{id}/args", "/v1/jobs/"+unknown+"/args", "", 404)
 	call("POST /v1/jobs/{id}/retry", "/v1/jobs/"+fails+"/retry", "", 200)
 	call("POST /v1/jobs/{id}/retry", "/v1/jobs/"+unknown+"/retry", "", 404)
 	call("POST /v1/jobs/retry", "/v1/jobs/retry?function=fails", "", 200)
 	call("POST /v1/jobs/retry", "/v1/jobs/retry?state=running", "", 400)
+	many := r.enqueue("/v1/jobs/hold?delay=1h&tags=many", "{}")
+	if got := call("POST /v1/jobs/cancel", "/v1/jobs/cancel?tag=many", "", 200); got.body != `{"cancelled":1}` {
+		t.Error(got)
+	}
+	if got := r.do("GET", "/v1/jobs/"+many, ""); got.json(t)["state"] != "cancelled" {
+		t.Error(got)
+	}
+	call("POST /v1/jobs/cancel", "/v1/jobs/cancel", "", 400)
+	call("POST /v1/jobs/cancel", "/v1/jobs/cancel?state=dead", "", 400)
 	held := r.enqueue("/v1/jobs/hold?delay=1h", "{}")
 	call("POST /v1/jobs/{id}/cancel", "/v1/jobs/"+held+"/cancel", "", 200)
 	call("POST /v1/jobs/{id}/cancel", "/v1/jobs/"+held+"/cancel", "", 409)

@@ -37,6 +37,9 @@ type Function struct {
 
 // New compiles the schema of a function that a pool announced.
 func New(f workers.Function, pool *workers.Pool) (*Function, error) {
+	if f.Kind != Call && (f.Name == "cancel" || f.Name == "retry") { // POST /v1/jobs/retry would do something else
+		return nil, problem.New("HR9003", "a job cannot be called %s, which is a verb of the API", f.Name).At("function " + f.Name).Hinting("give the function another name")
+	}
 	fn := &Function{Function: f, Pool: pool}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(f.Args))
 	if err != nil {

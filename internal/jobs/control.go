@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/headrace/headrace/internal/config"
@@ -132,23 +133,67 @@ func (j *Jobs) RetryMany(ctx context.Context, f Filter) (int, error) {
 			return 0, problem.New("HR2019", "jobs that are %s cannot be retried", s).At("state")
 		}
 	}
+	return j.each(ctx, f, 1, j.Retry) // in their order
+}
+
+// CancelMany cancels the jobs that the filter selects and returns how many it did, at most the filter's limit; of those that run it counts
+// the requests. A filter without a state selects all that have not ended. One that selects by nothing at all is HR2019.
+func (j *Jobs) CancelMany(ctx context.Context, f Filter) (int, error) {
+	if len(f.States) == 0 && f.Function == "" && f.Queue == "" && f.Tag == "" && f.Key == "" && f.Since.IsZero() {
+		return 0, problem.New("HR2019", "nothing says which jobs are meant").Hinting("give state, function, queue, tag, key or since")
+	}
+	if len(f.States) == 0 {
+		f.States = []State{Waiting, Scheduled, Ready, Running}
+	}
+	for _, s := range f.States {
+		if s.Terminal() {
+			return 0, problem.New("HR2019", "jobs that are %s have ended", s).At("state").Hinting("use waiting, scheduled, ready or running")
+		}
+	}
+	return j.each(ctx, f, cancelsAtOnce, j.Cancel)
+}
+
+// cancelsAtOnce is how many jobs of a filter are cancelled at a time, so that one sync serves many.
+const cancelsAtOnce = 64
+
+// each does one thing to the jobs that the filter selects, oldest first, some at once, and returns to how many. Those that are in another
+// state by now are left out.
+func (j *Jobs) each(ctx context.Context, f Filter, atOnce int, do func(context.Context, ID) (Info, error)) (int, error) {
 	list, err := j.List(ctx, f)
 	if err != nil {
 		return 0, err
 	}
-	done := 0
-	for _, info := range list {
-		id, err := ParseID(info.ID)
-		if err != nil {
-			return done, err
+	var (
+		mu    sync.Mutex
+		done  int
+		group sync.WaitGroup
+		turns = make(chan struct{}, atOnce)
+	)
+	for _, info := range slices.Backward(list) {
+		turns <- struct{}{}
+		mu.Lock()
+		failed := err != nil
+		mu.Unlock()
+		if failed {
+			break
 		}
-		if _, err := j.Retry(ctx, id); err == nil {
-			done++
-		} else if problem.From(err).Code != "HR2008" {
-			return done, err
-		}
+		group.Go(func() {
+			defer func() { <-turns }()
+			id, e := ParseID(info.ID)
+			if e == nil {
+				_, e = do(ctx, id)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if e == nil {
+				done++
+			} else if code := problem.From(e).Code; code != "HR2008" && code != "HR2007" {
+				err = e
+			}
+		})
 	}
-	return done, nil
+	group.Wait()
+	return done, err
 }
 
 // QueueInfo is a queue as the API shows it.

@@ -108,6 +108,33 @@ func (j *Jobs) Wait(ctx context.Context, id ID) (Info, error) {
 	return j.Get(id)
 }
 
+// Arguments returns the JSON object that a job was enqueued with, whatever its state: HR2007 for a job that is not known.
+func (j *Jobs) Arguments(ctx context.Context, id ID) ([]byte, error) {
+	j.mu.Lock()
+	b := j.find(id)
+	var seq uint64
+	if b != nil {
+		if args := b.Args; args != nil {
+			j.mu.Unlock()
+			return args, nil
+		}
+		seq = b.seq
+	}
+	j.mu.Unlock()
+	if b == nil {
+		r, err := j.index.get(id)
+		if err != nil {
+			return nil, err
+		}
+		seq = r.seq
+	}
+	s, err := j.stored(ctx, id, seq)
+	if err != nil {
+		return nil, err
+	}
+	return s.Args, nil
+}
+
 // Result returns the JSON that a succeeded job returned; other jobs are HR2009.
 func (j *Jobs) Result(ctx context.Context, id ID) ([]byte, error) {
 	info, err := j.Get(id)

@@ -1,0 +1,85 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
+
+	"github.com/headrace/headrace/internal/functions"
+)
+
+func TestCancelMany(t *testing.T) {
+	r := newRig(t, noopApp)
+	var all []Request
+	for range 150 {
+		all = append(all, Request{Function: "noop", Args: args(`{}`), Queue: "a", Delay: time.Hour})
+	}
+	receipts, err := r.jobs.Enqueue(r.ctx(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := r.enqueue(Request{Function: "noop", Queue: "a", After: []ID{receipts[0].ID}}) // is cancelled with what it comes after
+	other := r.enqueue(Request{Function: "noop", Queue: "b", Delay: time.Hour})
+	for _, f := range []Filter{{}, {Limit: 5}, {Queue: "a", States: []State{Dead}}} {
+		if _, err := r.jobs.CancelMany(r.ctx(), f); problem.From(err) == nil || problem.From(err).Code != "HR2019" {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+	n, err := r.jobs.CancelMany(r.ctx(), Filter{Queue: "a", Limit: 10})
+	if n != 10 || err != nil {
+		t.Fatal(n, err)
+	}
+	for n < 150 {
+		more, err := r.jobs.CancelMany(r.ctx(), Filter{Queue: "a", Limit: 1000})
+		if err != nil || more == 0 {
+			t.Fatal(n, more, err)
+		}
+		n += more
+	}
+	for i := range receipts {
+		r.wait(receipts[i].ID, Cancelled)
+	}
+	r.wait(after, Cancelled)
+	if s := r.state(other); s != "scheduled" {
+		t.Error(s)
+	}
+}
+
+func TestArgumentsOfAnyJob(t *testing.T) {
+	r := newRig(t, testApp)
+	dead := r.enqueue(Request{Function: "slow"})
+	done := r.enqueue(Request{Function: "add", Args: args(`{"a":40,"b":2}`)})
+	waits := r.enqueue(Request{Function: "add", Args: args(`{"a":1}`), Delay: time.Hour})
+	r.wait(dead, Dead)
+	r.wait(done, Succeeded)
+	for range 2 {
+		for id, want := range map[ID]string{dead: `{}`, done: `{"a":40,"b":2}`, waits: `{"a":1}`} {
+			if got, err := r.jobs.Arguments(r.ctx(), id); err != nil || string(got) != want {
+				t.Errorf("%s %v, want %s", got, err, want)
+			}
+		}
+		r.reopen()
+	}
+	if _, err := r.jobs.Arguments(context.Background(), ID{1}); problem.From(err).Code != "HR2007" {
+		t.Error(err)
+	}
+}
+
+// A job of this name would be something else at POST /v1/jobs/retry.
+func TestNamesThatAreVerbs(t *testing.T) {
+	for name, kinds := range map[string][]string{"retry": {functions.Job, functions.Batch}, "cancel": {functions.Job, functions.Batch}} {
+		for _, kind := range kinds {
+			var p *problem.Error
+			if _, err := functions.New(workers.Function{Name: name, Kind: kind, Args: args(`{"type":"object"}`)}, nil); !errors.As(err, &p) || p.Code != "HR9003" {
+				t.Errorf("%s %s: %v", kind, name, err)
+			}
+		}
+		if _, err := functions.New(workers.Function{Name: name, Kind: functions.Call, Args: args(`{"type":"object"}`)}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
