@@ -31,7 +31,7 @@ func (r *rig) many(n int, path string) []got {
 	return list
 }
 
-// waiting tells how many requests wait for a flight; there is no count of them, so it counts what the door has open beside those of the upstream.
+// Requests that came while the upstream was being asked are not asked for again.
 func TestCollapsing(t *testing.T) {
 	release := make(chan struct{})
 	r := newRig(t, defaults(), func(w http.ResponseWriter, q *http.Request) {
@@ -40,9 +40,8 @@ func TestCollapsing(t *testing.T) {
 		fmt.Fprint(w, "one")
 	})
 	go func() {
-		until(t, "the upstream is asked", func() bool { return r.asked.Load() > 0 })
-		<-time.After(50 * time.Millisecond) // the others are on their way
-		close(release)
+		defer close(release)
+		until(t, "all have come", func() bool { return r.asked.Load() > 0 && r.begun.Load() == 50 })
 	}()
 	collapsed := 0
 	for _, g := range r.many(50, "/") {
@@ -303,9 +302,8 @@ func TestFailureIsShared(t *testing.T) {
 	release := make(chan struct{})
 	r := newRig(t, defaults(), func(w http.ResponseWriter, q *http.Request) { <-release; panic(http.ErrAbortHandler) })
 	go func() {
-		until(t, "the upstream is asked", func() bool { return r.asked.Load() > 0 })
-		<-time.After(50 * time.Millisecond)
-		close(release)
+		defer close(release)
+		until(t, "all have come", func() bool { return r.asked.Load() > 0 && r.begun.Load() >= 20 })
 	}()
 	for _, g := range r.many(20, "/") {
 		if g.status != 503 {

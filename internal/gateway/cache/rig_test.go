@@ -25,7 +25,8 @@ type rig struct {
 	store    *Store
 	url      string
 	upstream atomic.Pointer[http.HandlerFunc]
-	asked    atomic.Int64
+	asked    atomic.Int64 // of the upstream
+	begun    atomic.Int64 // at the door
 	trusted  []netip.Prefix
 }
 
@@ -57,6 +58,7 @@ func newRigBehind(t testing.TB, c *config.Cache, upstream http.HandlerFunc, oute
 	door := exchange.NewServer(exchange.Options{Plane: "edge", Listen: "127.0.0.1:0", HeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Trusted: trusted,
 		Admit: func(q *exchange.Request) error {
+			r.begun.Add(1)
 			if user := q.Request.Header.Peek("X-User"); len(user) > 0 {
 				q.Identity = &identity.Identity{Method: "jwt", Subject: string(user)}
 			}
@@ -175,7 +177,7 @@ func (r *rig) expect(what string, g got, body string) {
 
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {
