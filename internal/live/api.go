@@ -123,11 +123,7 @@ func (l *Live) Subscribe(channel string, w Whom, o SubscribeOptions) (int, error
 		switch {
 		case err == nil:
 			s.mu.Lock()
-			s.push(&protocol.Push{Channel: channel, Subscribe: &protocol.Subscribe{Recoverable: result.Recoverable, Positioned: result.Positioned,
-				Epoch: result.Epoch, Offset: result.Offset, Data: result.Data}})
-			for _, p := range result.Publications {
-				s.push(&protocol.Push{Channel: channel, Pub: p})
-			}
+			s.welcomed(channel, result)
 			s.mu.Unlock()
 		case errors.Is(err, ErrAlreadySubscribed) || errors.Is(err, DisconnectClosed): // it has its place, or is gone
 		case failed == nil:

@@ -282,7 +282,7 @@ func (s *Session) enter(t *turn, id uint32, w *welcome, restored map[string]*pro
 		}
 		r := restored[channel]
 		if r == nil {
-			r = &protocol.SubscribeRequest{}
+			r = s.behind(channel)
 		}
 		a.server = true
 		sub, err := s.join(t, n, channel, a, r)
@@ -300,6 +300,11 @@ func (s *Session) enter(t *turn, id uint32, w *welcome, restored map[string]*pro
 		s.greet()
 	}
 	if s.uni() {
+		for channel, sub := range result.Subs { // what they recover comes with it
+			for _, p := range sub.Publications {
+				s.passes(channel, p.Offset)
+			}
+		}
 		push := &protocol.Push{Connect: &protocol.Connect{Client: result.Client, Version: result.Version, Data: result.Data, Subs: result.Subs,
 			Expires: result.Expires, Ttl: result.Ttl, Ping: result.Ping}}
 		s.push(push)
@@ -310,7 +315,7 @@ func (s *Session) enter(t *turn, id uint32, w *welcome, restored map[string]*pro
 	}
 	s.mu.Unlock()
 	if s.uni() {
-		return s.ask(t, wanted)
+		return s.ask(t, wanted, restored)
 	}
 	t.reply(id, &protocol.Reply{Connect: result})
 	return nil
@@ -368,9 +373,14 @@ func (s *Session) connectUni(t *turn, r *protocol.ConnectRequest) {
 
 // ask subscribes a one-way client to the channels that it asked for. One that it may not have ends the connection, since there is no other way to
 // tell it.
-func (s *Session) ask(t *turn, channels []string) error {
+func (s *Session) ask(t *turn, channels []string, restored map[string]*protocol.SubscribeRequest) error {
+	s.wants(channels)
 	for _, channel := range channels {
-		if err := s.subscribe(t, 0, &protocol.SubscribeRequest{Channel: channel}); err != nil {
+		r := s.behind(channel)
+		if known := restored[channel]; known != nil {
+			r.Recover, r.Epoch, r.Offset = known.Recover, known.Epoch, known.Offset
+		}
+		if err := s.subscribe(t, 0, r); err != nil {
 			return finally(err)
 		}
 	}

@@ -176,6 +176,9 @@ func (l *Live) serveWebSocket(r *exchange.Request, o *options) error {
 		f |= wire.Uni
 		begin = beginning(r, nil)
 	}
+	if begin.request != nil && begin.request.Token == "" && !o.Anonymous && r.Identity == nil && !l.handles("connect", "") {
+		begin.request = nil // it could only be refused: the token may come in a message
+	}
 	s, err := l.meet(r, o, t, f)
 	if err != nil {
 		return err

@@ -28,6 +28,10 @@ func (s *Session) take(r *exchange.Request, head []byte, begin first) {
 		}
 		s.conn = conn
 		_ = conn.Write(head)
+		if len(begin.channels)+len(begin.since) > 0 {
+			m := s.extra()
+			m.wanted, m.since = begin.channels, begin.since
+		}
 		s.pingAt = s.live.tick() + ticks(s.live.options.Load().AuthTimeout)
 		s.wake()
 		s.mu.Unlock()
@@ -55,11 +59,6 @@ func (s *Session) begin(b first) {
 	m := func() *more { s.mu.Lock(); defer s.mu.Unlock(); return s.extra() }()
 	m.commands.Lock()
 	defer m.commands.Unlock()
-	if len(b.channels) > 0 {
-		s.mu.Lock()
-		m.wanted = b.channels
-		s.mu.Unlock()
-	}
 	t := &turn{s: s}
 	if b.request != nil {
 		s.connectUni(t, b.request)

@@ -96,6 +96,8 @@ type more struct {
 	joining  []*joining
 	buckets  map[string]*bucket // publications by namespace
 	wanted   []string           // channels that a one-way client asked for
+	since    since              // and where it was in them
+	places   []place            // of a one-way client over SSE: where it is
 	headers  map[string]string  // of the handshake, until the app has been asked about the connection
 	client   netip.Addr         // of a client behind a proxy
 }

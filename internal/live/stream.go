@@ -60,6 +60,11 @@ func (l *Live) serveUniSSE(r *exchange.Request, o *options) error {
 		return err
 	}
 	begin := beginning(r, message)
+	if id := r.Request.Header.Peek("Last-Event-Id"); len(id) > 0 {
+		begin.since = parseSince(string(id))
+	} else {
+		begin.since = parseSince(string(r.QueryArgs().Peek("last_event_id")))
+	}
 	if begin.request == nil && len(begin.message) == 0 {
 		begin.request = &protocol.ConnectRequest{}
 	}
@@ -86,6 +91,7 @@ type first struct {
 	message  []byte                   // commands, or the connect request of a one-way client
 	request  *protocol.ConnectRequest // instead of message
 	channels []string
+	since    since
 }
 
 // beginning reads the parameters of a one-way client.

@@ -196,8 +196,7 @@ func (s *Session) admit(t *turn, id uint32, n *namespace, a admission, r *protoc
 		return nil
 	}
 	s.mu.Lock()
-	s.push(&protocol.Push{Channel: r.Channel, Subscribe: &protocol.Subscribe{Recoverable: result.Recoverable, Positioned: result.Positioned,
-		Epoch: result.Epoch, Offset: result.Offset, Data: result.Data}})
+	s.welcomed(r.Channel, result)
 	s.mu.Unlock()
 	return nil
 }
@@ -328,6 +327,7 @@ func (s *Session) catchUp(n *namespace, sub *fanout.Subscription, r *protocol.Su
 		return DisconnectInsufficientState
 	}
 	sub.Told(read.top.Offset, based)
+	s.begins(sub, result.Epoch, result.Offset)
 	s.forget(sub, read.top.Offset)
 	return nil
 }

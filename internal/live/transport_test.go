@@ -196,6 +196,36 @@ func TestOneWay(t *testing.T) {
 	}
 }
 
+// A one-way WebSocket with its channels in the address may show its token in the first message, where nobody is let in without.
+func TestOneWayTokenInMessage(t *testing.T) {
+	r := newRig(t, func(c *config.Live) {
+		c.Anonymous, c.AuthTimeout = false, 500*time.Millisecond
+		c.Channels.Subscribe = `user == "ann"`
+	}, nil)
+	for message, want := range map[string]int{
+		fmt.Sprintf(`{"token":%q}`, token(t, map[string]any{"sub": "ann"})):             0,
+		fmt.Sprintf(`{"connect":{"token":%q}}`, token(t, map[string]any{"sub": "ann"})): 0,
+		fmt.Sprintf(`{"token":%q}`, token(t, map[string]any{"sub": "bob"})):             3507,
+		`{"token":"x"}`: 3500, `{}`: 3507, `{`: 3501, "": 3502,
+	} {
+		p := r.peer("/uni_websocket?channels=d,e")
+		if message != "" {
+			p.send(message)
+		}
+		if want != 0 {
+			if c := p.over(); c != want {
+				t.Errorf("%s: %d instead of %d", message, c, want)
+			}
+			continue
+		}
+		for _, want := range []string{`{"connect":{`, `{"channel":"d","subscribe":{`, `{"channel":"e","subscribe":{`} {
+			if text, err := p.frame(); err != nil || !strings.HasPrefix(text, want) {
+				t.Errorf("%s, %v instead of %s", text, err, want)
+			}
+		}
+	}
+}
+
 // A stream whose client is gone ends.
 func TestStreamEnds(t *testing.T) {
 	r := newRig(t, nil, nil)

@@ -17,7 +17,7 @@ func (s *Session) Deliver(sub *fanout.Subscription, b *fanout.Batch) int {
 	if s.state == over || sub.Ended {
 		return 0
 	}
-	if s.out == nil && s.corks == 0 && b.Fits(sub) {
+	if s.out == nil && s.corks == 0 && s.transport != transportUniSSE && b.Fits(sub) {
 		bytes, err := b.Bytes(sub, s.format)
 		if err != nil {
 			s.endLocked(DisconnectInappropriate)
@@ -142,7 +142,11 @@ func (s *Session) push(p *protocol.Push) {
 		s.endLocked(DisconnectInappropriate)
 		return
 	}
-	s.write(s.format.Append(nil, m))
+	var frame []byte
+	if s.transport == transportUniSSE {
+		frame = s.appendID(frame)
+	}
+	s.write(s.format.Append(frame, m))
 }
 
 // write sends a frame, after what waits for the socket. It is called with s.mu held.
@@ -193,7 +197,11 @@ func (s *Session) unload() {
 	defer buffers.Put(buffer)
 	before := s.out.size
 	for len(s.out.letters) > 0 {
-		b, n := s.out.first((*buffer)[:0], writeSize)
+		first := s.out.first
+		if s.transport == transportUniSSE {
+			first = s.gather
+		}
+		b, n := first((*buffer)[:0], writeSize)
 		if cap(b) <= 4*writeSize {
 			*buffer = b
 		}
