@@ -8,13 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/exchange/strictjson"
-	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/problem"
 )
@@ -73,7 +71,7 @@ func (s *Server) enqueue(r *exchange.Request) error {
 	}
 	if request.Idempotency != "" {
 		slices.Sort(given)
-		identify(&request, []byte(strings.Join(given, "&")))
+		request.Identify([]byte(strings.Join(given, "&")))
 	}
 	receipts, err := s.Jobs.Enqueue(context.Background(), []jobs.Request{request})
 	if err == nil {
@@ -115,17 +113,6 @@ func options(r *exchange.Request, f func(name, value string) error) (given []str
 		}
 	}
 	return given, err
-}
-
-// identify scopes the idempotency key to its function and adds the hash that tells a repeated request from another one.
-func identify(request *jobs.Request, options []byte) {
-	h := xxhash.New()
-	for _, part := range [][]byte{[]byte(request.Function), functions.Canonical(request.Args), options} {
-		_, _ = h.Write(part)
-		_, _ = h.Write([]byte{0})
-	}
-	request.BodyHash = h.Sum64()
-	request.Idempotency = request.Function + "/" + request.Idempotency
 }
 
 // accepted answers 202.

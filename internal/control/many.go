@@ -153,7 +153,7 @@ func (s *Server) entry(scan *strictjson.Scanner, it *item) error {
 		return nil
 	}
 	if it.request.Idempotency != "" {
-		identify(&it.request, functions.Canonical(options))
+		it.request.Identify(functions.Canonical(options))
 	}
 	if fn := s.Functions.Find(it.request.Function); fn != nil && len(fn.Blobs) > 0 {
 		if err := s.planes.Hold(fn, it.request.Args); err != nil {

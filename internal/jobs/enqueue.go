@@ -7,6 +7,8 @@ import (
 	"time"
 	"unique"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/headrace/headrace/internal/fault"
 	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/identity"
@@ -40,6 +42,17 @@ type Request struct {
 	Caller      unique.Handle[identity.Caller] // who asks; the zero handle is nobody
 
 	cron string
+}
+
+// Identify scopes the idempotency key to the function and adds the hash that tells a repeated request from another one.
+func (r *Request) Identify(options []byte) {
+	h := xxhash.New()
+	for _, part := range [][]byte{[]byte(r.Function), functions.Canonical(r.Args), options} {
+		_, _ = h.Write(part)
+		_, _ = h.Write([]byte{0})
+	}
+	r.BodyHash = h.Sum64()
+	r.Idempotency = r.Function + "/" + r.Idempotency
 }
 
 // Receipt is the answer to a request.

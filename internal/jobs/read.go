@@ -188,11 +188,13 @@ func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
 		return nil, err
 	}
 	var list []Attempt
+	var runs uint32
 	j.mu.Lock()
 	if b := j.find(id); b != nil {
 		if b.more != nil {
 			list = append(list, b.attempts...)
 		}
+		runs = b.runs
 		j.mu.Unlock()
 	} else {
 		j.mu.Unlock()
@@ -200,10 +202,10 @@ func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = r.attempts
+		list, runs = r.attempts, r.runs
 	}
 	if info.State == Running.String() || info.State == Succeeded.String() {
-		list = append(list, Attempt{Number: info.Attempt, Worker: info.Worker, Started: info.Started, Ended: info.Finished, Ending: info.State})
+		list = append(list, Attempt{Number: info.Attempt, Run: runs, Worker: info.Worker, Started: info.Started, Ended: info.Finished, Ending: info.State})
 	}
 	return list, nil
 }

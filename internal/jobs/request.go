@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/internal/engine/blob"
+	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
 )
 
@@ -109,6 +110,9 @@ func (j *Jobs) enqueueChild(ctx context.Context, a *ask, child Request) (any, er
 	}
 	if err := child.SetOptions(a.Options); err != nil {
 		return nil, err
+	}
+	if child.Idempotency != "" {
+		child.Identify(functions.Canonical(a.Options))
 	}
 	receipts, err := j.store(ctx, []Request{child})
 	if err != nil {

@@ -96,6 +96,13 @@ def once(x: int) -> int:
 def parent(job: hr.Job) -> str:
     return job.enqueue(add, a=40, b=2)
 
+@app.job(backoff="1ms")
+def careful(job: hr.Job) -> str:
+    child = job.enqueue(add, a=job.attempt // 9, idempotency_key=job.id, unique_policy="newest", key="k", key_limit=2)
+    if job.attempt == 1:
+        raise ValueError("after the child")
+    return child
+
 @app.job()
 def join(job: hr.Job) -> list[object]:
     return [(p["state"], p.get("result")) for p in job.parts]
@@ -350,6 +357,11 @@ func TestChildrenAndJoin(t *testing.T) {
 	}
 	if info := r.wait(child, Succeeded); info.Parent != id.String() {
 		t.Errorf("%+v", info)
+	}
+	careful := r.enqueue(Request{Function: "careful"})
+	r.wait(careful, Succeeded)
+	if list, err := r.jobs.List(r.ctx(), Filter{Key: "k"}); err != nil || len(list) != 1 || `"`+list[0].ID+`"` != r.result(careful) {
+		t.Errorf("two attempts made %+v %v", list, err)
 	}
 	good := r.enqueue(Request{Function: "add", Args: args(`{"a":1}`)})
 	bad := r.enqueue(Request{Function: "hopeless", Delay: 50 * time.Millisecond})

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from headrace import _json
 from headrace._blob import Blob
 from headrace._errors import HeadraceError
-from headrace._options import AfterPolicy, Duration, Priority, check, followed, moment
+from headrace._options import AfterPolicy, Duration, Priority, UniquePolicy, check, followed, moment
 from headrace._spool import content_type
 
 if TYPE_CHECKING:  # http.client costs a worker's start 30 ms, and no worker needs it
@@ -52,15 +52,15 @@ class Client:
             self._connection = None
 
     def enqueue(self, function: str | Callable[..., Any], args: Mapping[str, Any] | None = None, *, queue: str | None = None,
-                delay: Duration | None = None, run_at: datetime | None = None, priority: Priority | None = None, key: str | None = None, unique: str | None = None,
-                retries: int | None = None, timeout: Duration | None = None, expires: Duration | None = None, tags: list[str] | None = None,
+                delay: Duration | None = None, run_at: datetime | None = None, priority: Priority | None = None, key: str | None = None, key_limit: int | None = None,
+                unique: str | None = None, unique_policy: UniquePolicy | None = None, retries: int | None = None, timeout: Duration | None = None, expires: Duration | None = None, tags: list[str] | None = None,
                 after: Sequence[str] | None = None, after_policy: AfterPolicy | None = None,
                 idempotency_key: str | None = None) -> JobHandle:
         """Stores a job; returns when it is durable. With an idempotency key a repetition gives the same job. With `after` it
         runs when the jobs of these ids have ended; if one of them fails it is cancelled, unless `after_policy` is "continue"."""
         name = function if isinstance(function, str) else function.__name__
-        options = check(dict(queue=queue, delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout, expires=expires,
-                             tags=tags), f"enqueue {name}()")
+        options = check(dict(queue=queue, delay=delay, priority=priority, key=key, key_limit=key_limit, unique=unique, unique_policy=unique_policy,
+                             retries=retries, timeout=timeout, expires=expires, tags=tags), f"enqueue {name}()")
         query = {option: f"{1000 * value:.0f}ms" if isinstance(value, float) else ",".join(value) if option == "tags" else str(value)
                  for option, value in options.items()}
         if run_at is not None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from headrace import _json
 from headrace._blob import Blob
-from headrace._options import AfterPolicy, Duration, Priority, check, followed, moment
+from headrace._options import AfterPolicy, Duration, Priority, UniquePolicy, check, followed, moment
 
 
 class Channel(Protocol):
@@ -110,15 +110,17 @@ class Job:
 
     def enqueue(self, function: str | Callable[..., Any], args: Mapping[str, Any] | None = None, /, *, queue: str | None = None,
                 delay: Duration | None = None, run_at: datetime | None = None, priority: Priority | None = None, key: str | None = None,
-                unique: str | None = None, retries: int | None = None, timeout: Duration | None = None, expires: Duration | None = None,
-                tags: list[str] | None = None, after: Sequence[str] | None = None, after_policy: AfterPolicy | None = None,
+                key_limit: int | None = None, unique: str | None = None, unique_policy: UniquePolicy | None = None, retries: int | None = None,
+                timeout: Duration | None = None, expires: Duration | None = None, tags: list[str] | None = None,
+                after: Sequence[str] | None = None, after_policy: AfterPolicy | None = None, idempotency_key: str | None = None,
                 **named: Any) -> str:
         """Enqueues another job and returns its id once it is stored. Arguments are given by name; one that is called like
         an option goes into the mapping `args`. With `after` it runs when the jobs of these ids have ended; their outcomes are its
-        `parts`. If one of them fails it is cancelled, unless `after_policy` is "continue"."""
+        `parts`. If one of them fails it is cancelled, unless `after_policy` is "continue". With an `idempotency_key` such as f"{job.id}/mail"
+        another attempt of this job enqueues it no second time."""
         name = function if isinstance(function, str) else function.__name__
-        options = check(dict(queue=queue, delay=delay, priority=priority, key=key, unique=unique, retries=retries, timeout=timeout,
-                             expires=expires, tags=tags), f"enqueue {name}()")
+        options = check(dict(queue=queue, delay=delay, priority=priority, key=key, key_limit=key_limit, unique=unique, unique_policy=unique_policy,
+                             retries=retries, timeout=timeout, expires=expires, tags=tags, idempotency_key=idempotency_key), f"enqueue {name}()")
         if run_at is not None:
             options["run_at"] = moment(run_at)
         options |= followed(after, after_policy)

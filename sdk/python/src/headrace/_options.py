@@ -12,6 +12,7 @@ from headrace._duration import seconds
 Duration = str | timedelta
 Priority = Literal["low", "normal", "high", "critical"]
 AfterPolicy = Literal["stop", "continue"]
+UniquePolicy = Literal["oldest", "newest"]
 
 _DURATIONS = {"backoff", "backoff_max", "timeout", "queue_timeout", "expires", "wait", "delay"}
 _CHOICES = {
