@@ -216,20 +216,44 @@ test('plain EventSource on uni_sse', async t => {
   assert.deepEqual((await got('pub')).pub.data, { hello: 1 })
 })
 
+test('plain EventSource that is cut off and recovers', async t => {
+  const channels = [1, 2].map(n => `chat:uni-cut-${n}-${Date.now()}`)
+  const talker = connect(t, 'websocket json', 'bob')
+  talker.connect()
+  await talker.ready()
+  const wire = await line(t)
+  const source = new EventSource(`http://${wire.address}/live/uni_sse?channels=${channels}&token=${token({ sub: 'ann' })}`)
+  t.after(() => source.close())
+  const got = uni(source, event => event.data)
+  await got('subscribe')
+  await got('subscribe')
+  for (let n = 0; n < 3; n++) {
+    if (n === 1) wire.cut()
+    for (const channel of channels) await talker.publish(channel, { n })
+  }
+  const seen = { [channels[0]]: [], [channels[1]]: [] }
+  while (Object.values(seen).flat().length < 6) {
+    const { channel, pub } = await got('pub')
+    seen[channel].push(pub.data.n)
+  }
+  assert.deepEqual(Object.values(seen), [[0, 1, 2], [0, 1, 2]])
+})
+
 test('plain WebSocket on uni_websocket, with its token in the address or in its first message', async t => {
   const talker = connect(t, 'websocket json', 'bob')
   talker.connect()
   await talker.ready()
-  for (const where of ['address', 'message']) {
+  for (const where of ['address', 'message', 'both']) {
     const channel = `chat:uni-ws-${++names}-${Date.now()}`
-    const own = token(where === 'address' ? { sub: 'ann' } : { sub: 'ann', channels: [channel] })
-    const socket = new WebSocket(`ws://${server}/live/uni_websocket${where === 'address' ? `?channels=${channel}&token=${own}` : ''}`)
+    const own = token(where === 'message' ? { sub: 'ann', channels: [channel] } : { sub: 'ann' })
+    const query = { address: `?channels=${channel}&token=${own}`, message: '', both: `?channels=${channel}` }[where]
+    const socket = new WebSocket(`ws://${server}/live/uni_websocket${query}`)
     t.after(() => socket.terminate())
     const got = uni(socket, event => event.data)
-    if (where === 'message') socket.addEventListener('open', () => socket.send(JSON.stringify({ token: own })))
+    if (where !== 'address') socket.addEventListener('open', () => socket.send(JSON.stringify({ token: own })))
     const { connect: told } = await got('connect')
     assert.ok(told.client)
-    if (where === 'address') assert.equal((await got('subscribe')).channel, channel)
+    if (where !== 'message') assert.equal((await got('subscribe')).channel, channel)
     else assert.ok(told.subs[channel].recoverable)
     await talker.publish(channel, { hello: 1 })
     assert.deepEqual((await got('pub')).pub.data, { hello: 1 })
