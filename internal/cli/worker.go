@@ -29,6 +29,9 @@ nothing else is needed to trust it. SIGTERM lets running tasks finish.`,
 				}
 				data = filepath.Join(cache, "headrace")
 			}
+			if processes == 0 {
+				processes = config.CPUs()
+			}
 			return node.Join(cmd.Context(), address, a.path(a.token), data, workers.Config{
 				Name: pool, App: a.path(args[0]), Min: processes, Zygote: true, Grace: 10 * time.Second,
 			}, node.Options{Log: a.Stderr, Terminal: a.Terminal})
@@ -37,7 +40,7 @@ nothing else is needed to trust it. SIGTERM lets running tasks finish.`,
 	flags := c.Flags()
 	flags.StringVar(&address, "connect", "", "address of the server's workers.listen, as in queue.internal:8082")
 	flags.StringVar(&pool, "pool", config.DefaultPool, "pool of the server to serve")
-	flags.IntVar(&processes, "processes", config.CPUs(), "worker processes to run")
+	flags.IntVar(&processes, "processes", 0, "worker processes to run (default one for each CPU)")
 	flags.StringVar(&data, "data", "", "folder for the SDK and for blobs (default headrace in the user's cache folder)")
 	_ = c.MarkFlagRequired("connect")
 	return c
