@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +31,25 @@ func must(t testing.TB, err error) {
 }
 
 func logger(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p := &page{to: t.Output()}
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.to = io.Discard
+	})
+	return slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// page is the output of a test until it is over: key sets that no policy uses any more ask and log until they are collected.
+type page struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (p *page) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.to.Write(text)
 }
 
 // load reads the section auth as a configuration file has it.
