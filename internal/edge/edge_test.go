@@ -361,7 +361,7 @@ func TestStatic(t *testing.T) {
 		t.Error(len(got.body))
 	}
 	must(t, os.WriteFile(filepath.Join(r.dir, "files", "a.txt"), []byte("changed"), 0o600))
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for r.do("GET", "/files/a.txt", "").body != "changed" {
 		select {
 		case <-deadline:
@@ -418,7 +418,7 @@ func TestStaticFallback(t *testing.T) {
 		t.Error(len(got.body))
 	}
 	must(t, os.Remove(filepath.Join(r.dir, "files", "docs", "index.html")))
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for r.do("GET", "/app/orders/7", "").short() != "404 HR1014" {
 		select {
 		case <-deadline:

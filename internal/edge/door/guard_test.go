@@ -71,7 +71,7 @@ func flood(t *testing.T, r *rig, send func(f *http2.Framer, i int) error) http2.
 		return code
 	case err := <-failed:
 		t.Fatalf("no GOAWAY: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the flood was taken")
 	}
 	return 0

@@ -192,7 +192,7 @@ func TestJWKSThatCannotBeRead(t *testing.T) {
 		t.Error(got)
 	}
 	want(t, get(t, at, "Authorization", "Bearer x"), 401, "HR4041")
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
 		if list := health.Report().Conditions; len(list) == 1 && list[0].Code == "key-set-unread" && list[0].Subject == server.URL+"/keys" {
 			return
 		}

@@ -58,7 +58,7 @@ func stopAll(t testing.TB, stops ...func(context.Context) error) {
 func until(t testing.TB, what string, done func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !done() {

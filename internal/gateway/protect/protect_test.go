@@ -249,7 +249,7 @@ func TestMaxConcurrent(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { <-inside; close(done) }()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for ask(t, "GET", at, "").status != 200 { // the count goes down when the answer is written
 		select {
 		case <-deadline:
