@@ -297,7 +297,7 @@ func TestWake(t *testing.T) {
 	c.Wake(time.Minute)
 	c.Wake(250 * time.Millisecond)
 	took := (<-ticks).Sub(began)
-	if took < 250*time.Millisecond || took > time.Second {
+	if took < 250*time.Millisecond || took > 10*time.Second {
 		t.Error("tick after", took)
 	}
 	c.Wake(150 * time.Millisecond)
@@ -446,7 +446,7 @@ func TestFloodDelaysNobody(t *testing.T) {
 		began := time.Now()
 		client.Write([]byte("ping"))
 		expect(t, client, []byte("ping"))
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 10*time.Second {
 			t.Fatal("answered after", took)
 		}
 	}
