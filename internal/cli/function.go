@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -13,7 +14,10 @@ func (a *app) functionCommand() *cobra.Command {
 		Use: "list", Short: "List the functions", Args: needs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var told struct {
-				Functions []struct{ Name, Kind, Pool, Doc string }
+				Functions []struct {
+					Name, Kind, Pool, Doc string
+					Next                  time.Time `json:"next_run"`
+				}
 			}
 			show, err := a.ask(cmd.Context(), request{method: http.MethodGet, path: []string{"functions"}}, &told)
 			if err != nil || !show {
@@ -21,9 +25,13 @@ func (a *app) functionCommand() *cobra.Command {
 			}
 			rows := make([][]string, len(told.Functions))
 			for i, f := range told.Functions {
-				rows[i] = []string{f.Name, f.Kind, f.Pool, f.Doc}
+				next := ""
+				if !f.Next.IsZero() {
+					next = f.Next.Local().Format(time.DateTime)
+				}
+				rows[i] = []string{f.Name, f.Kind, f.Pool, next, f.Doc}
 			}
-			return table(a.Stdout, []string{"name", "kind", "pool", "what it does"}, rows)
+			return table(a.Stdout, []string{"name", "kind", "pool", "next run", "what it does"}, rows)
 		},
 	})
 }

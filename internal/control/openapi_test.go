@@ -193,6 +193,9 @@ func TestOpenAPI(t *testing.T) {
 	}
 	call("GET /v1/functions", "", "", 200)
 	call("GET /v1/functions/{name}", "/v1/functions/send", "", 200)
+	if next, _ := call("GET /v1/functions/{name}", "/v1/functions/leap", "", 200).json(t)["next_run"].(string); !strings.HasSuffix(next, "-02-29T00:00:00Z") {
+		t.Errorf("the next leap day is %q", next)
+	}
 	call("GET /v1/functions/{name}", "/v1/functions/nope", "", 404)
 	call("GET /v1/pools", "", "", 200)
 	call("GET /v1/pools/{name}", "/v1/pools/default", "", 200)

@@ -139,11 +139,12 @@ func (s *Server) drainPool(r *exchange.Request) error {
 // functionShown is a function as the API shows it.
 type functionShown struct {
 	workers.Function
-	Pool string `json:"pool"`
+	Pool    string    `json:"pool"`
+	NextRun time.Time `json:"next_run,omitzero"`
 }
 
-func showFunction(fn *functions.Function) functionShown {
-	shown := functionShown{fn.Function, fn.Pool.Name()}
+func (s *Server) showFunction(fn *functions.Function) functionShown {
+	shown := functionShown{Function: fn.Function, Pool: fn.Pool.Name(), NextRun: s.Jobs.NextRun(fn.Name).UTC()}
 	if shown.Blobs == nil {
 		shown.Blobs = []string{}
 	}
@@ -156,7 +157,7 @@ func showFunction(fn *functions.Function) functionShown {
 func (s *Server) functions(r *exchange.Request) error {
 	list := []functionShown{}
 	for _, fn := range s.Functions.All() {
-		list = append(list, showFunction(fn))
+		list = append(list, s.showFunction(fn))
 	}
 	return encode(r, map[string][]functionShown{"functions": list})
 }
@@ -166,7 +167,7 @@ func (s *Server) function(r *exchange.Request) error {
 	if err != nil {
 		return err
 	}
-	return encode(r, showFunction(fn))
+	return encode(r, s.showFunction(fn))
 }
 
 // alive answers as long as the process does.

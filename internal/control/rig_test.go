@@ -114,6 +114,9 @@ def count(n: int, fail: bool = False):
     if fail:
         raise ValueError("at the end")
 
+@app.cron("0 0 29 2 *")
+def leap() -> None: ...
+
 @app.batch(size=4, wait="5ms")
 def double(value: list[int]) -> list[int]:
     return [2 * v for v in value]

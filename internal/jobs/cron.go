@@ -93,6 +93,16 @@ func (j *Jobs) planCrons(now time.Time) {
 	j.nudge()
 }
 
+// NextRun is when the schedule of a function starts it next; the zero time if it has none.
+func (j *Jobs) NextRun(function string) time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c := j.crons[function]; c != nil && c.schedule != nil {
+		return c.next
+	}
+	return time.Time{}
+}
+
 // fireCrons enqueues what is due and returns the time until the next run of any schedule.
 func (j *Jobs) fireCrons(now time.Time) time.Duration {
 	wait := time.Minute

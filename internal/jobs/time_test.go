@@ -189,6 +189,12 @@ def tick(job: hr.Job) -> None:
 	}
 	r.jobs.nudge()
 	r.until("ran", func() bool { return len(r.file("ticks")) == 1 })
+	if got := r.jobs.NextRun("tick"); !got.Equal(next) {
+		t.Errorf("then it runs at %s, not at %s", got, next)
+	}
+	if got := r.jobs.NextRun("add"); !got.IsZero() {
+		t.Error(got)
+	}
 	if err := CheckCron("61 * * * *", "UTC"); err == nil || !strings.Contains(err.Error(), "HR2018") {
 		t.Error(err)
 	}
