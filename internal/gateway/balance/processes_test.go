@@ -252,6 +252,7 @@ func TestServiceGoes(t *testing.T) {
 
 // TestProcessOfHTTP2 is a service that speaks only HTTP/2, checked while it starts and afterwards.
 func TestProcessOfHTTP2(t *testing.T) {
+	t.Parallel()
 	s, _ := newServices(t)
 	program := `require("http2").createServer((q, a) => a.end("two")).listen(process.env.HEADRACE_SOCKET)`
 	u := put(t, s, one(func(c *config.Upstream) {

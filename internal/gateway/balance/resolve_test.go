@@ -95,6 +95,7 @@ func addresses(u *Upstream) (list []string) {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	n := newNames(t, "127.0.0.2", "127.0.0.1")
 	s := newSet(t, func(d *Deps) { d.Resolver = n.resolver() })
 	u := put(t, s, one(func(u *config.Upstream) { u.Resolve = 100 * time.Millisecond }, "http://api.test:99"))

@@ -35,6 +35,7 @@ func hang(t *testing.T, target *Target) {
 
 // TestHangingProcess has all processes hang: they are replaced, one after the other.
 func TestHangingProcess(t *testing.T) {
+	t.Parallel()
 	s, _ := newServices(t)
 	u := put(t, s, hanging(100*time.Millisecond))
 	until(t, "the processes", func() bool { return wellTargets(u, 3) })
@@ -66,6 +67,7 @@ func TestHangingProcess(t *testing.T) {
 
 // TestHangingProcessStays has a process hang that is not to be restarted, until the configuration says so.
 func TestHangingProcessStays(t *testing.T) {
+	t.Parallel()
 	s, _ := newServices(t)
 	u := put(t, s, hanging(0))
 	until(t, "the processes", func() bool { return wellTargets(u, 3) })

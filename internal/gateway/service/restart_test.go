@@ -13,6 +13,7 @@ import (
 
 // TestRestart has a process that hangs so that it does not even end at SIGTERM.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.open(t, command(python()+" serve.py {socket}", func(c *config.Upstream) { c.Replicas, c.Grace = 2, time.Second }))
 	old := r.ready(t, 2)
@@ -60,6 +61,7 @@ func TestRestart(t *testing.T) {
 
 // TestRestartThatFails gives the turn to the next one, and goes on trying.
 func TestRestartThatFails(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	file := t.TempDir() + "/broken"
 	c := command(script(t, `[ -e `+file+` ] && exit 7; exec `+python()+` serve.py "$HEADRACE_SOCKET"`), func(c *config.Upstream) {

@@ -113,6 +113,7 @@ func TestReadyWhenHealthy(t *testing.T) {
 
 // TestFailing has a service that ends as it starts, until its folder has a file.
 func TestFailing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.stable = 50 * time.Millisecond
 	dir := t.TempDir()
@@ -166,6 +167,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestReplicasChange(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	run := python() + " serve.py {socket}"
 	of := func(n int) *config.Upstream { return command(run, func(c *config.Upstream) { c.Replicas = n }) }
@@ -184,6 +186,7 @@ func TestReplicasChange(t *testing.T) {
 
 // TestReplace has requests under way on the old process.
 func TestReplace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	run := python() + " serve.py {socket}"
 	r.open(t, command(run, func(c *config.Upstream) { c.Replicas = 2 }))
@@ -244,6 +247,7 @@ func TestReplace(t *testing.T) {
 
 // TestGrace has a process that does not want to end, with a child in its group.
 func TestGrace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	file := filepath.Join(t.TempDir(), "pid")
 	r.open(t, command(script(t, `trap "" TERM; sleep 600 & echo $! > `+file+`; `+python()+` serve.py "$HEADRACE_SOCKET"; while :; do sleep 600; done`), func(c *config.Upstream) {
@@ -346,6 +350,7 @@ func TestProcessesEndWithHeadrace(t *testing.T) {
 
 // TestAwait has services that become ready, that fail, and that are late until a file is there.
 func TestAwait(t *testing.T) {
+	t.Parallel()
 	t.Run("ready", func(t *testing.T) {
 		r := newRig(t)
 		r.open(t, command(python()+" serve.py {socket}"))
