@@ -211,6 +211,8 @@ type QueueInfo struct {
 	MaxPending  int    `json:"max_pending"`
 	Concurrency int    `json:"concurrency,omitempty"`
 	Rate        string `json:"rate,omitempty"`
+
+	Oldest time.Time `json:"oldest_ready,omitzero"` // since when the job stands in line that does so for the longest time
 }
 
 // Queues returns the queues that are configured or were used, by name.
@@ -225,7 +227,7 @@ func (j *Jobs) Queues() []QueueInfo {
 	list := make([]QueueInfo, 0, len(j.queues))
 	for _, q := range j.queues {
 		c := &q.counts
-		list = append(list, QueueInfo{
+		list = append(list, QueueInfo{Oldest: q.oldest().UTC(),
 			Name: q.name, Paused: q.paused, Waiting: c[Waiting], Scheduled: c[Scheduled], Ready: c[Ready], Running: c[Running],
 			Succeeded: c[Succeeded], Dead: c[Dead], Cancelled: c[Cancelled], Expired: c[Expired],
 			MaxPending: q.config.MaxPending, Concurrency: q.config.Concurrency, Rate: q.config.Rate.String(),

@@ -83,3 +83,38 @@ func TestNamesThatAreVerbs(t *testing.T) {
 		}
 	}
 }
+
+func TestOldestInLine(t *testing.T) {
+	r := newRig(t, testApp)
+	if err := r.jobs.Pause(r.ctx(), "default", true); problem.From(err) == nil {
+		t.Fatal("a queue that nobody has used was paused")
+	}
+	r.wait(r.enqueue(Request{Function: "add", Args: args(`{"a":1}`)}), Succeeded)
+	oldest := func() time.Time {
+		for _, q := range r.jobs.Queues() {
+			if q.Name == "default" {
+				return q.Oldest
+			}
+		}
+		return time.Time{}
+	}
+	if since := oldest(); !since.IsZero() {
+		t.Error(since)
+	}
+	if err := r.jobs.Pause(r.ctx(), "default", true); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	first := r.enqueue(Request{Function: "add", Args: args(`{"a":1}`), Key: "a"})
+	between := time.Now()
+	r.enqueue(Request{Function: "add", Args: args(`{"a":2}`), Key: "b", Priority: "critical"})
+	if since := oldest(); since.Before(before) || since.After(between) {
+		t.Errorf("%s, not from %s to %s", since, before, between)
+	}
+	if _, err := r.jobs.Cancel(r.ctx(), first); err != nil {
+		t.Fatal(err)
+	}
+	if since := oldest(); since.Before(between) {
+		t.Errorf("the one that was cancelled counts: %s", since)
+	}
+}

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -11,7 +13,7 @@ type Metrics struct {
 	retries     *prometheus.CounterVec
 	waited, ran prometheus.Histogram
 	indexErrors prometheus.Counter
-	state       *prometheus.Desc
+	state, age  *prometheus.Desc
 }
 
 func newMetrics(j *Jobs) *Metrics {
@@ -29,6 +31,7 @@ func newMetrics(j *Jobs) *Metrics {
 		indexErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "headrace_jobs_index_errors_total",
 			Help: "Failed writes of the job index."}),
 		state: prometheus.NewDesc("headrace_jobs_live", "Jobs that have not ended, by queue and state.", []string{"queue", "state"}, nil),
+		age:   prometheus.NewDesc("headrace_jobs_oldest_ready_seconds", "For how long the oldest job in line stands there, by queue; 0 if there is none.", []string{"queue"}, nil),
 	}
 }
 
@@ -52,6 +55,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		c.Describe(ch)
 	}
 	ch <- m.state
+	ch <- m.age
 }
 
 // Collect implements prometheus.Collector.
@@ -60,6 +64,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		c.Collect(ch)
 	}
 	for _, q := range m.jobs.Queues() {
+		age := 0.0
+		if !q.Oldest.IsZero() {
+			age = time.Since(q.Oldest).Seconds()
+		}
+		ch <- prometheus.MustNewConstMetric(m.age, prometheus.GaugeValue, age, q.Name)
 		for _, s := range []struct {
 			state State
 			n     int64

@@ -61,6 +61,20 @@ type turn struct {
 	parked bool // in the list of its key
 }
 
+// oldest is since when the job that has stood in line for the longest time does so; the zero time if none does.
+func (q *queue) oldest() (since time.Time) {
+	for _, l := range q.lines {
+		for p := range l.lanes {
+			for _, t := range l.lanes[p].turns {
+				if b := t.head(); b != nil && (since.IsZero() || b.readyAt.Before(since)) {
+					since = b.readyAt
+				}
+			}
+		}
+	}
+	return since
+}
+
 func (q *queue) line(pool string) *line {
 	l := q.lines[pool]
 	if l == nil {
