@@ -16,30 +16,34 @@ func (s *Session) take(r *exchange.Request, head []byte, begin first) {
 	r.HijackSetNoResponse(true)
 	r.Hijack(func(c net.Conn) {
 		early := buffered(c)
-		c = exchange.Keep(c)
-		s.mu.Lock() // what arrives meanwhile waits
-		conn, err := s.live.park.Park(c, early, s)
-		if err != nil {
-			s.mu.Unlock()
-			s.live.Log.Warn("connection cannot be kept", "error", err)
-			s.lost(c)
-			_ = c.Close()
-			return
-		}
-		s.conn = conn
-		_ = conn.Write(head)
-		if len(begin.channels)+len(begin.since) > 0 {
-			m := s.extra()
-			m.wanted, m.since = begin.channels, begin.since
-		}
-		s.pingAt = s.live.tick() + ticks(s.live.options.Load().AuthTimeout)
-		s.wake()
-		s.mu.Unlock()
-		if s.live.stopping.Load() {
-			s.end(DisconnectShutdown)
-		}
-		s.begin(begin)
+		s.settle(exchange.Keep(c), early, head, begin)
 	})
+}
+
+// settle has the connection watched and handles what came along.
+func (s *Session) settle(c net.Conn, early, head []byte, begin first) {
+	s.mu.Lock() // what arrives meanwhile waits
+	conn, err := s.live.park.Park(c, early, s)
+	if err != nil {
+		s.mu.Unlock()
+		s.live.Log.Warn("connection cannot be kept", "error", err)
+		s.lost(c)
+		_ = c.Close()
+		return
+	}
+	s.conn = conn
+	_ = conn.Write(head)
+	if len(begin.channels)+len(begin.since) > 0 {
+		m := s.extra()
+		m.wanted, m.since = begin.channels, begin.since
+	}
+	s.pingAt = s.live.tick() + ticks(s.live.options.Load().AuthTimeout)
+	s.wake()
+	s.mu.Unlock()
+	if s.live.stopping.Load() {
+		s.end(DisconnectShutdown)
+	}
+	s.begin(begin)
 }
 
 // lost forgets a session that has no connection.

@@ -45,7 +45,7 @@ func (l *Live) stream(r *exchange.Request, o *options, t transport, f wire.Forma
 	if err != nil {
 		return err
 	}
-	s.take(r, head(r, f), first{message: commands})
+	s.answer(r, f, first{message: commands})
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (l *Live) serveUniSSE(r *exchange.Request, o *options) error {
 	if begin.request == nil && len(begin.message) == 0 {
 		begin.request = &protocol.ConnectRequest{}
 	}
-	s.take(r, head(r, wire.SSE), begin)
+	s.answer(r, wire.SSE, begin)
 	return nil
 }
 
@@ -113,18 +113,28 @@ func beginning(r *exchange.Request, message []byte) (b first) {
 	return b
 }
 
-// head is that of an answer that ends with its connection.
-func head(r *exchange.Request, f wire.Format) []byte {
-	media := "text/event-stream; charset=utf-8"
+// answer begins the answer that the session writes, on the connection itself where that can be taken over.
+func (s *Session) answer(r *exchange.Request, f wire.Format, begin first) {
+	media := "application/x-ndjson"
 	switch {
 	case f&wire.SSE != 0:
+		media = "text/event-stream; charset=utf-8"
 	case f&wire.Protobuf != 0:
 		media = octets
-	default:
-		media = "application/x-ndjson"
 	}
+	if r.CanHijack() {
+		s.take(r, head(r, media), begin)
+	} else {
+		s.serve(r, media, begin)
+	}
+}
+
+const cacheControl = "private, no-cache, no-store, must-revalidate, max-age=0"
+
+// head is that of an answer that ends with its connection.
+func head(r *exchange.Request, media string) []byte {
 	b := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: "), media...)
-	b = append(b, "\r\nCache-Control: private, no-cache, no-store, must-revalidate, max-age=0\r\nX-Accel-Buffering: no\r\nConnection: close\r\n"...)
+	b = append(b, "\r\nCache-Control: "+cacheControl+"\r\nX-Accel-Buffering: no\r\nConnection: close\r\n"...)
 	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Vary"} {
 		if v := r.Response.Header.Peek(name); len(v) > 0 {
 			b = append(append(append(append(b, name...), ": "...), v...), "\r\n"...)
