@@ -149,17 +149,34 @@ func (c *cron) due(now time.Time) []time.Time {
 	}
 }
 
-// fireCron stores the job of one run. Its nominal time is in its idempotency key, so that it exists once.
+// cronRetry is the time between two tries to store a run.
+const cronRetry = time.Second
+
+// fireCron stores the job of one run. Its nominal time is in its idempotency key, so that it exists once. While there is no room for it, it is
+// tried again for a minute.
 func (j *Jobs) fireCron(function string, at time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	receipts, err := j.Enqueue(ctx, []Request{{
-		Function: function, Args: []byte("{}"), RunAt: at, Idempotency: "cron:" + function + ":" + at.UTC().Format(time.RFC3339), cron: function,
-	}})
-	if err == nil {
-		err = receipts[0].Err
-	}
-	if err != nil {
+	tick := time.NewTicker(cronRetry)
+	defer tick.Stop()
+	for {
+		receipts, err := j.Enqueue(ctx, []Request{{
+			Function: function, Args: []byte("{}"), RunAt: at, Idempotency: "cron:" + function + ":" + at.UTC().Format(time.RFC3339), cron: function,
+		}})
+		if err == nil {
+			err = receipts[0].Err
+		}
+		if err == nil {
+			return
+		}
+		if code := problem.From(err).Code; code == "HR2006" || code == "HR5002" {
+			select {
+			case <-tick.C:
+				continue
+			case <-ctx.Done():
+			}
+		}
 		j.log.Error("scheduled run was not stored", "function", function, "at", at, "error", err)
+		return
 	}
 }

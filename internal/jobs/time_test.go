@@ -203,6 +203,22 @@ def tick(job: hr.Job) -> None:
 	}
 }
 
+func TestCronWaitsForRoom(t *testing.T) {
+	r := newRig(t, testApp+`
+@app.cron("*/5 * * * *")
+def tick(job: hr.Job) -> None:
+    mark("ticks", job.id)
+`, func(c *config.Config) { c.Queues[config.DefaultQueue].MaxPending = 1 })
+	full := r.enqueue(Request{Function: "add", Args: args(`{"a":1}`), Delay: time.Hour})
+	ended := make(chan struct{})
+	go func() { r.jobs.fireCron("tick", time.Now()); close(ended) }()
+	if _, err := r.jobs.Cancel(r.ctx(), full); err != nil {
+		t.Fatal(err)
+	}
+	r.until("ran", func() bool { return len(r.file("ticks")) == 1 })
+	<-ended
+}
+
 func TestMissedRuns(t *testing.T) {
 	schedule, zone, err := parseCron("0 * * * *", "Europe/Berlin")
 	if err != nil {
