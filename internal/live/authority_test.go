@@ -133,6 +133,8 @@ type counter struct {
 	all   []*protocol.Publication
 	more  chan struct{}
 	watch int
+
+	broken chan error // ends the next one who follows
 }
 
 func (c *counter) Namespace() string { return "count" }
@@ -163,6 +165,8 @@ func (c *counter) Read(_ context.Context, _ string, since uint64) ([]*protocol.P
 func (c *counter) Follow(ctx context.Context, _ string, since uint64, deliver func(*protocol.Publication)) error {
 	c.mu.Lock()
 	c.watch++
+	broken := c.broken
+	c.broken = nil
 	c.mu.Unlock()
 	defer func() { c.mu.Lock(); c.watch--; c.mu.Unlock() }()
 	for {
@@ -175,6 +179,8 @@ func (c *counter) Follow(ctx context.Context, _ string, since uint64, deliver fu
 		}
 		select {
 		case <-more:
+		case err := <-broken:
+			return err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -217,4 +223,36 @@ func TestSource(t *testing.T) {
 	_ = p.conn.Close()
 	_ = q.conn.Close()
 	eventually(t, "nothing is followed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.watch == 0 })
+}
+
+// A source that fails while it is followed, or that ended and goes on later, is followed again.
+func TestSourceIsFollowedAgain(t *testing.T) {
+	for _, err := range []error{errors.New("broken"), nil} {
+		t.Run(fmt.Sprint(err), func(t *testing.T) {
+			c := &counter{more: make(chan struct{}), broken: make(chan error)}
+			broken := c.broken
+			r := newRig(t, nil, func(d *Deps) { d.Sources = []Source{c} })
+			p := r.peer("/websocket")
+			p.enter("")
+			p.ask(`{"subscribe":{"channel":"count:a","token":"open"}}`)
+			broken <- err
+			eventually(t, "nobody follows", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.watch == 0 })
+			c.add(2)
+			if err != nil {
+				if push := p.push(); push.Unsubscribe == nil || push.Unsubscribe.Code != 2500 {
+					t.Fatal(push)
+				}
+			} else {
+				eventually(t, "it is forgotten", func() bool { r.feeds.mu.Lock(); defer r.feeds.mu.Unlock(); return len(r.feeds.all) == 0 })
+				p.ask(`{"unsubscribe":{"channel":"count:a"}}`)
+			}
+			if s := p.ask(`{"subscribe":{"channel":"count:a","token":"open","recover":true,"epoch":"e"}}`).Subscribe; s == nil || !s.Recovered || len(s.Publications) != 2 {
+				t.Fatal(s)
+			}
+			c.add(1)
+			if push := p.push(); push.Pub == nil || push.Pub.Offset != 3 {
+				t.Fatal(push)
+			}
+		})
+	}
 }
