@@ -44,6 +44,10 @@ examples/%/.venv/.done: examples/%/requirements.txt
 	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
 
+examples/%/.venv/.tests: examples/%/requirements-test.txt examples/%/.venv/.done
+	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
 examples/%/node_modules/.package-lock.json: examples/%/package-lock.json
 	cd examples/$* && npm ci --silent --ignore-scripts --no-audit --no-fund
 	touch $@
@@ -59,15 +63,18 @@ examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node
 # The race detector holds every program for a second in its end, by default.
 export GORACE := atexit_sleep_ms=50
 
+# Most tests wait more than they compute: packages run four at a time, and targets two. Those with a browser compute, and run by themselves.
 .PHONY: test
-test: test/go test/python test/cross test/demo test/orders test/live test/hostile test/crash ## Install what the tests need and run all of them
+test: ## Install what the tests need and run all of them
+	$(MAKE) --no-print-directory --output-sync=target -j2 test/go test/live test/hostile test/crash test/python test/cross
+	$(MAKE) --no-print-directory test/demo test/orders
 
 .PHONY: test/go
 test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
 	test/tools/setup
 	test -z "$$(gofmt -l cmd internal spec bench sdk test)"
 	go vet ./...
-	go test -race -timeout 9m ./cmd/... ./internal/... ./spec/... ./bench/... ./test/...
+	go test -race -vet=off -p 4 -timeout 9m ./cmd/... ./internal/... ./spec/... ./bench/... ./test/...
 
 .PHONY: test/python
 test/python: $(VENV)/.done ## The Python SDK: types and tests
@@ -75,15 +82,14 @@ test/python: $(VENV)/.done ## The Python SDK: types and tests
 
 .PHONY: test/cross
 test/cross: ## Compile for the other platforms
-	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/headrace
-	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/headrace
+	GOOS=linux GOARCH=arm64 go build -ldflags "-s -w" -o /dev/null ./cmd/headrace
+	GOOS=darwin GOARCH=arm64 go build -ldflags "-s -w" -o /dev/null ./cmd/headrace
 
 .PHONY: test/demo
-test/demo: $(BIN) $(VENV)/.done $(DEMO_VENV)/.done $(CHAT) $(FLEET) ## The demo and the examples: their functions, and browsers that use them
+test/demo: $(BIN) $(VENV)/.done $(DEMO_VENV)/.done $(CHAT) examples/chat/.venv/.tests $(FLEET) ## The demo and the examples: their functions, and browsers that use them
 	test/browser/setup
 	cd examples/reports && .venv/bin/python prepare.py
 	cd examples/reports && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
-	cd examples/chat && .venv/bin/pip install -q --disable-pip-version-check -r requirements-test.txt
 	cd examples/chat && .venv/bin/mypy --strict . && .venv/bin/python -m pytest -q tests
 	cd examples/fleet && ../../$(VENV)/bin/mypy --strict . && ../../$(VENV)/bin/python -m pytest -q tests
 	cd test/browser && npm test
@@ -99,7 +105,7 @@ test/orders: $(BIN) $(DEMO_VENV)/.done $(ORDERS) ## The paint shop: every policy
 .PHONY: test/live
 test/live: $(BIN) ## Live connections: published clients of three languages, restarts and kills, bad input
 	test/live/setup
-	HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 4m ./test/live
+	HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 9m ./test/live
 
 .PHONY: test/hostile
 test/hostile: $(BIN) ## Hostile clients: requests that can be read in two ways, paths around policies, slow clients (LONG=1: longer, with slowhttptest)
