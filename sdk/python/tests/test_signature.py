@@ -243,7 +243,7 @@ def test_encode() -> None:
 
 def test_exports() -> None:
     assert hr.__all__ == sorted(hr.__all__) == [
-        "App", "Blob", "Cancelled", "Client", "Connect", "Deny", "Disconnect", "Fail", "HeadraceError", "History", "Job", "JobHandle", "Member",
+        "App", "Blob", "Cancelled", "Client", "Connect", "Deny", "Disconnect", "Fail", "HeadraceError", "History", "Interrupted", "Job", "JobHandle", "Member",
         "Position", "Publication", "Retry", "Session", "Subscribe", "Subscription", "broadcast", "current_job", "disconnect", "history", "presence",
         "publish", "unsubscribe"]
     assert all(hasattr(hr, name) for name in hr.__all__)
