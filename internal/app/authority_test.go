@@ -15,6 +15,7 @@ import (
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/functions"
+	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/jobs"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
