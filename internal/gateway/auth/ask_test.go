@@ -23,6 +23,7 @@ import (
 	"github.com/headrace/headrace/internal/gateway/balance"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
 )
 
 func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
@@ -215,7 +216,7 @@ func TestFunction(t *testing.T) {
 		case "broken":
 			return nil, problem.New("HR2015", "KeyError: 'x'\nTraceback of a function")
 		}
-		return nil, problem.New("HR2015", "Deny: you are blocked\nTraceback of a function")
+		return nil, problem.New("HR2020", "%w", &workers.TaskError{Kind: "fail", Type: "Deny", Message: "you are blocked"}).Answering(403)
 	}
 	const section = `headers: {X-Plan: plan}, function: {name: who, given: [method, path, query, address, route], cache: 1m, timeout: 300ms}`
 	d := auth.Deps{Route: "orders", Call: call}

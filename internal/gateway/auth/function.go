@@ -14,6 +14,7 @@ import (
 	"github.com/headrace/headrace/internal/identity"
 	"github.com/headrace/headrace/internal/observe"
 	"github.com/headrace/headrace/internal/problem"
+	"github.com/headrace/headrace/internal/workers"
 )
 
 // function is the way function.
@@ -131,11 +132,10 @@ func (f *function) ask(r *exchange.Request) (*grant, error) {
 // function that is not there, or takes other arguments, is no fault of the client.
 func (f *function) denied(err error) error {
 	p := problem.From(err)
-	reason, denied := strings.CutPrefix(p.What, "Deny: ")
+	var raised *workers.TaskError
 	switch {
-	case p.Code == "HR2015" && denied:
-		reason, _, _ = strings.Cut(reason, "\n")
-		return problem.New("HR4051", "%s", reason)
+	case errors.As(err, &raised) && raised.Type == "Deny":
+		return problem.New("HR4051", "%s", raised.Message)
 	case p.Code == "HR2015":
 		f.log.Warn("function raised", "function", f.config.Name, "error", p.What)
 		what, _, _ := strings.Cut(p.What, "\n")
