@@ -9,6 +9,9 @@ func (r *Request) Decode(open func(io.Reader) io.Reader) {
 	r.Request.Header.Del("Content-Encoding")
 }
 
+// Decodes tells whether the body is one that Decode has changed.
+func (r *Request) Decodes() bool { return r.decode != nil }
+
 // Length is that of the body in bytes, -1 if nobody knows before it was read.
 func (r *Request) Length() int64 {
 	n := r.Request.Header.ContentLength()

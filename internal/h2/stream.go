@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -31,7 +32,8 @@ type stream struct {
 	received  bool   // whole
 	closed    bool   // the handler reads no more
 	readBy    deadline
-	wantsBody bool // the client waits for 100
+	wantsBody bool        // the client waits for 100
+	tail      http.Header // the trailers that have come; the handler gets them with the end of the body
 
 	// Of the answer; those up to send belong to the handler.
 	header   http.Header
@@ -274,7 +276,10 @@ func (s *stream) takeTrailers(f *http2.MetaHeadersFrame) error {
 	for _, field := range f.RegularFields() {
 		name := http.CanonicalHeaderKey(field.Name)
 		if _, known := s.req.Trailer[name]; known { // others are ignored
-			s.req.Trailer[name] = append(s.req.Trailer[name], field.Value)
+			if s.tail == nil {
+				s.tail = http.Header{}
+			}
+			s.tail[name] = append(s.tail[name], field.Value)
 		}
 	}
 	s.received = true
@@ -350,6 +355,8 @@ func (b *body) Read(p []byte) (int, error) {
 		case s.closed:
 			return 0, http.ErrBodyReadAfterClose
 		case s.received:
+			maps.Copy(s.req.Trailer, s.tail)
+			s.tail = nil
 			return 0, io.EOF
 		case s.over:
 			return 0, errGone

@@ -66,9 +66,6 @@ func (x *passage) outgoing(ctx context.Context, r *exchange.Request) *http.Reque
 	if x.head.te {
 		req.Header["Te"] = []string{"trailers"}
 	}
-	if r.Standard != nil {
-		req.Trailer = r.Standard.Request.Trailer // gets its values at the end of the body
-	}
 	return req
 }
 
@@ -88,6 +85,9 @@ func (x *passage) askH2(r *exchange.Request, rpc bool) error {
 	if err != nil {
 		cancel(nil)
 		return err
+	}
+	if body != nil {
+		x.follow(r, body)
 	}
 	if w.hash != nil {
 		x.pick.Hash = w.hash(r)
@@ -116,7 +116,7 @@ func (x *passage) askH2(r *exchange.Request, rpc bool) error {
 		req.URL.Scheme, req.URL.Host = target.URL().Scheme, target.URL().Host
 		switch {
 		case body != nil:
-			req.Body, req.ContentLength = body, length
+			req.Body, req.ContentLength, req.Trailer = body, length, body.trailer
 		case len(whole) > 0:
 			req.ContentLength = int64(len(whole))
 			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(whole)), nil }

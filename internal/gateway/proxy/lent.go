@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ type lent struct {
 	idle  time.Duration // between two pieces
 	limit exchange.Limit
 	free  bool // there is no limit
+
+	trailer http.Header // that may follow; nil if none was announced
+	arrived func()      // fills it
 
 	reading sync.Mutex // held while conn is read
 	mu      sync.Mutex
@@ -52,6 +56,9 @@ func (l *lent) Read(p []byte) (int, error) {
 	switch {
 	case !l.free && !l.limit.Allows(l.count):
 		n, err = 0, l.limit.Exceeded()
+	case err == io.EOF && l.arrived != nil:
+		l.arrived()
+		return n, err
 	case err == nil || err == io.EOF:
 		return n, err
 	case errors.As(err, &network) && network.Timeout():

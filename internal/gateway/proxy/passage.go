@@ -38,13 +38,14 @@ type passage struct {
 	asked  *exchange.Request                   // while the answer is waited for
 	hint   func(int, *fasthttp.ResponseHeader) // x.early, made once
 	more   func(name, value []byte)            // x.trailer, made once
+	last   func() []byte                       // x.tail, likewise
 	gone   func() bool                         // likewise: the client is
 	cut    func()                              // likewise: its body is not wanted any more
 }
 
 var passages = sync.Pool{New: func() any {
 	x := &passage{}
-	x.more, x.hint = x.trailer, x.early
+	x.more, x.last, x.hint = x.trailer, x.tail, x.early
 	x.gone = func() bool { return exchange.Gone(x.conn) }
 	x.cut = func() { _ = x.conn.SetReadDeadline(time.Unix(1, 0)) }
 	return x
@@ -89,6 +90,9 @@ func (x *passage) prepare(r *exchange.Request) error {
 	case n < 0 || n > wholeBody:
 		x.body.from = r.Stream(limit)
 		call.Body, call.Length, call.Interrupt = &x.body, n, x.cut
+		if n < 0 && !x.way.h2 {
+			x.announce(r)
+		}
 	case r.RequestBodyStream() == nil:
 		call.Whole = r.PostBody()
 	default:

@@ -24,6 +24,8 @@ type Call struct {
 	// Interrupt ends a Read of Body that waits, which then may fail in any way, and all later ones. It is called from another goroutine, perhaps more
 	// than once, when such an answer has come meanwhile. With nil it has to wait for Read.
 	Interrupt func()
+	// Tail gives the trailers of a Body without Length when it has been read to its end: header lines, each ended by CR LF. Nil is none.
+	Tail func() []byte
 	// Whole is the body in memory, instead of Body; it can be sent again. Without both there is none.
 	Whole []byte
 	// Upgrade asks for another protocol, the one that Upgrade names in Head. An answer of status 101 gives Tunnel.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -150,7 +151,13 @@ func (k *conn) sendBody(b []byte, n int, call *Call) *Error {
 		last := false
 		if chunked {
 			last = err == io.EOF
-			piece = frameChunk(b, before, got, last)
+			var tail []byte
+			if last && call.Tail != nil {
+				tail = call.Tail()
+			}
+			if piece = frameChunk(b, before, got, last && len(tail) == 0); len(tail) > 0 {
+				piece = slices.Concat(piece, []byte("0\r\n"), tail, []byte("\r\n"))
+			}
 		} else {
 			left -= int64(got)
 			last = left == 0

@@ -143,3 +143,27 @@ func TestHeaders(t *testing.T) {
 		t.Errorf("%s", head)
 	}
 }
+
+// Trailers follow the last chunk, when the body was read, and a request without them ends as before.
+func TestTail(t *testing.T) {
+	c := client(t, Options{MaxIdle: 1, Address: script(t, func(_ int, conn net.Conn, from *bufio.Reader) {
+		for {
+			r, err := http.ReadRequest(from)
+			if err != nil {
+				return
+			}
+			n, err := io.Copy(io.Discard, r.Body)
+			said := fmt.Sprint(n, err, r.Trailer["X-Sum"])
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(said), said)
+		}
+	})})
+	for _, size := range []int{0, 1, 16 << 10, 100_000} {
+		for tail, want := range map[string]string{"": " []", "X-Sum: 1\r\nX-Sum: 2\r\n": " [1 2]"} {
+			for _, body := range []io.Reader{bytes.NewReader(make([]byte, size)), iotest.DataErrReader(bytes.NewReader(make([]byte, size)))} {
+				call := post(body, -1)
+				call.Tail = func() []byte { return []byte(tail) }
+				ask(t, c, call, fmt.Sprint(size, nil, want))
+			}
+		}
+	}
+}
