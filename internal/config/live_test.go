@@ -73,7 +73,7 @@ live:
 		{"environment", l.Ping, 30 * time.Second},
 		{"list from the environment", l.RPC[0], "add"},
 		{"path of a key", l.Token.PublicKeyFiles[0], filepath.Join(filepath.Dir(path), "a.pem")},
-		{"subscription tokens", l.SubscriptionTokens().Secret, "s3cret"},
+		{"subscription tokens", l.SubscriptionTokens().Secret, "s3cret, as long as HS256 wants it"},
 		{"channels without namespace", l.Namespace("").Publish, "true"},
 		{"default of a namespace", chat.Recovery, "stream"},
 		{"durable", chat.Durable(), true},
@@ -91,7 +91,7 @@ live:
 	if err := c.Show(&shown, false); err != nil || strings.Contains(shown.String(), "s3cret") {
 		t.Fatalf("%v\n%s", err, &shown)
 	}
-	second, err := config.Load([]string{write(t, shown.String())}, nil, nil)
+	second, err := config.Load([]string{write(t, shown.String())}, []string{"HEADRACE_LIVE_TOKEN_SECRET=" + l.Token.Secret}, nil) // which is not shown
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &shown)
 	}

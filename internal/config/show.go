@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Show writes the values in effect as YAML that Load reads again. Secrets are shown as ***, passwords in addresses as xxxxx.
+// Show writes the values in effect as YAML that Load reads again. Secrets are shown as ***, passwords in addresses as xxxxx; they must be given anew.
 // With origin, each line ends with a comment that tells where the value came from.
 func (c *Config) Show(w io.Writer, origin bool) error {
 	s := &shower{config: c, origin: origin}
