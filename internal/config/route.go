@@ -85,9 +85,13 @@ type RouteTest struct {
 	Route string `yaml:"route"`
 	// Status that is expected of an answer that no upstream and no function gives; 0 expects none.
 	Status int `yaml:"status" min:"0" max:"599"`
-	// Headers that such an answer must have, with their values.
+	// Headers that such an answer must have, with their values. The key upstream is no header: it names the upstream that the request must reach for
+	// certain, if the policies of the route let it pass.
 	Expect map[string]string `yaml:"expect"`
 }
+
+// ExpectedUpstream is the key of RouteTest.Expect that names an upstream.
+const ExpectedUpstream = "upstream"
 
 func (r *Respond) defaults() { *r = Respond{Status: 200, Type: "text/plain; charset=utf-8"} }
 

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 
 	"github.com/headrace/headrace/internal/config"
@@ -64,7 +65,14 @@ func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
 	if title != expected {
 		return fmt.Sprintf("the route is %s, not %s", title, expected)
 	}
-	if test.Status == 0 && len(test.Expect) == 0 {
+	headers := maps.Clone(test.Expect)
+	if want, ok := headers[config.ExpectedUpstream]; ok {
+		delete(headers, config.ExpectedUpstream)
+		if what := s.reaches(r, want); what != "" {
+			return what
+		}
+	}
+	if test.Status == 0 && len(headers) == 0 {
 		return ""
 	}
 	asked := map[string]bool{"proxy": true, "split": true, "merge": true}[action] && err == nil
@@ -81,10 +89,44 @@ func (s *Server) try(declared *config.Route, test *config.RouteTest) string {
 	if got := r.Response.StatusCode(); test.Status != 0 && got != test.Status {
 		return strings.TrimSpace(fmt.Sprintf("the status is %d, not %d %s", got, test.Status, r.Code))
 	}
-	for name, want := range test.Expect {
+	for name, want := range headers {
 		if got := string(r.Response.Header.Peek(name)); got != want {
 			return fmt.Sprintf("the header %s is %q, not %q", name, got, want)
 		}
+	}
+	return ""
+}
+
+// reaches tells why a request does not reach an upstream for certain, or that it does by an empty text. The policies of the route are left
+// aside, as Explain leaves them.
+func (s *Server) reaches(r *exchange.Request, want string) string {
+	found, ok := r.Route.(*route)
+	if !ok {
+		return "no route passes it to an upstream"
+	}
+	err := s.sameRoute(s.table.Load(), r, found)
+	if err == nil && found.check != nil {
+		err = found.check(r)
+	}
+	if err != nil {
+		return "it reaches no upstream: " + problem.From(err).Error()
+	}
+	chances := []exchange.Chance{{Upstream: found.target, Part: 1, Why: "proxy"}}
+	switch {
+	case found.chances != nil:
+		if chances, err = found.chances(r); err != nil {
+			return problem.From(err).Error()
+		}
+	case found.action != "proxy":
+		return fmt.Sprintf("the action %s passes it to no upstream", found.action)
+	}
+	told, certain := make([]string, len(chances)), true
+	for i, c := range chances {
+		told[i] = fmt.Sprintf("%s (%s)", c.Upstream, c.Why)
+		certain = certain && c.Upstream == want
+	}
+	if !certain {
+		return fmt.Sprintf("the upstream is %s, not for certain %s", strings.Join(told, " or "), want)
 	}
 	return ""
 }
