@@ -150,6 +150,7 @@ func (c *conn) next() error {
 	}
 	var fault http2.StreamError
 	if errors.As(err, &fault) {
+		c.server.faults.stream(c.remote, fault)
 		c.mu.Lock()
 		err = c.refuse(fault)
 		c.kick()
@@ -182,6 +183,9 @@ func (c *conn) end(err error) {
 		code, say = http2.ErrCode(fault), true
 	case errors.Is(err, http2.ErrFrameTooLarge):
 		code, say = http2.ErrCodeFrameSize, true
+	}
+	if say {
+		c.server.faults.conn(c.remote, code)
 	}
 	c.mu.Lock()
 	if say {

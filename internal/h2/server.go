@@ -24,12 +24,13 @@ type Options struct {
 	MaxFrame    int           // bytes of a frame of the client, 16 KiB to 16 MiB
 	MaxHeader   int           // bytes of a head; a longer one is answered with 431
 	IdleTimeout time.Duration // without a request, and for the client to take what is written
-	Log         *slog.Logger
+	Log         *slog.Logger  // of panics, and of faults of clients, which are bounded in rate
 }
 
 // Server serves connections.
 type Server struct {
 	options Options
+	faults  *faults
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -39,8 +40,12 @@ type Server struct {
 
 // New returns a server.
 func New(o Options) *Server {
-	return &Server{options: o, conns: map[*conn]struct{}{}, empty: make(chan struct{})}
+	return &Server{options: o, faults: newFaults(o.Log), conns: map[*conn]struct{}{}, empty: make(chan struct{})}
 }
+
+// Fault logs that a connection was ended for a fault of its client by who reads it before the server does. One client after another cannot fill
+// the log: ten lines, then one in a second.
+func (s *Server) Fault(remote net.Addr, code http2.ErrCode) { s.faults.conn(remote.String(), code) }
 
 // Serve returns when the connection is done. The values of ctx are those of the contexts of requests; state is nil without TLS.
 func (s *Server) Serve(ctx context.Context, nc net.Conn, state *tls.ConnectionState) {

@@ -18,6 +18,7 @@ type guard struct {
 	net.Conn
 	in     *bufio.Reader
 	limits limits
+	told   func() // that the client must calm down
 
 	read, sent frames
 	heading    bool // the frame that began last is part of a head
@@ -43,8 +44,8 @@ var errCalm = errors.New("the client must calm down")
 const calmLinger = 500 * time.Millisecond
 
 // newGuard stands before a connection whose preface is still to come.
-func newGuard(c net.Conn, l limits) *guard {
-	return &guard{Conn: c, in: bufio.NewReaderSize(c, 4<<10), limits: l, read: frames{rest: len(http2.ClientPreface)}}
+func newGuard(c net.Conn, l limits, told func()) *guard {
+	return &guard{Conn: c, told: told, in: bufio.NewReaderSize(c, 4<<10), limits: l, read: frames{rest: len(http2.ClientPreface)}}
 }
 
 // Read implements net.Conn.
@@ -57,6 +58,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	calm := true
 	g.read.follow(p[:n], func(h []byte) { calm = g.count(h, now) && calm })
 	if !calm {
+		g.told()
 		g.calm()
 		return 0, io.EOF
 	}

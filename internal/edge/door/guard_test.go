@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,7 +79,8 @@ func flood(t *testing.T, r *rig, send func(f *http2.Framer, i int) error) http2.
 }
 
 func TestRapidReset(t *testing.T) {
-	r := newRig(t, nil)
+	lines := make(told, 100)
+	r := newRig(t, func(_ *config.Config, r *rig) { r.log = lines })
 	block := head("/hello")
 	code := flood(t, r, func(f *http2.Framer, i int) error {
 		id := uint32(2*i + 1)
@@ -86,6 +88,9 @@ func TestRapidReset(t *testing.T) {
 	})
 	if code != http2.ErrCodeEnhanceYourCalm {
 		t.Errorf("GOAWAY says %v", code)
+	}
+	if line := wait(t, lines); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "remote=127.0.0.1:") || !strings.Contains(line, "code=ENHANCE_YOUR_CALM") {
+		t.Error(line)
 	}
 }
 

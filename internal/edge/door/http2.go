@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 
+	"golang.org/x/net/http2"
+
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/exchange"
 	"github.com/headrace/headrace/internal/h2"
@@ -34,7 +36,7 @@ func (h *h2Door) serve(c net.Conn) error {
 		s := secure.ConnectionState()
 		state = &s
 	}
-	h.server.Serve(exchange.WithAddresses(context.Background(), c.LocalAddr(), c.RemoteAddr()), newGuard(c, h.limits), state)
+	h.server.Serve(exchange.WithAddresses(context.Background(), c.LocalAddr(), c.RemoteAddr()), newGuard(c, h.limits, func() { h.server.Fault(c.RemoteAddr(), http2.ErrCodeEnhanceYourCalm) }), state)
 	return nil
 }
 

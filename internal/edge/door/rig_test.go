@@ -107,6 +107,7 @@ type rig struct {
 	closed    chan struct{} // a value for each body of /endless that was closed
 	done      chan exchange.Outcome
 	begun     chan struct{}    // a value for each request of /slow
+	log       io.Writer        // that of the test, unless set
 	other     exchange.Handler // of paths that it does not know itself
 }
 
@@ -121,7 +122,10 @@ func newRig(t testing.TB, change func(c *config.Config, r *rig)) *rig {
 	if change != nil {
 		change(c, r)
 	}
-	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if r.log == nil {
+		r.log = testWriter{t}
+	}
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	doors := New(Options{Config: c, Log: log, Exchange: exchange.Options{
 		Plane: "edge", Log: log, Admit: func(r *exchange.Request) error { return nil }, Serve: r.serve,
 	}})
@@ -135,6 +139,17 @@ func newRig(t testing.TB, change func(c *config.Config, r *rig)) *rig {
 		_ = doors.Stop(ctx)
 	})
 	return r
+}
+
+// told keeps the lines of a log that there is room for.
+type told chan string
+
+func (l told) Write(b []byte) (int, error) {
+	select {
+	case l <- string(b):
+	default:
+	}
+	return len(b), nil
 }
 
 type testWriter struct{ t testing.TB }
