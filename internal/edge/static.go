@@ -59,8 +59,8 @@ func (f *folder) serve(r *exchange.Request, from int, fallback string) error {
 	return err
 }
 
-// climbs tells whether a path has what is used to leave a folder: segments of dots, slashes that are escaped, backslashes, escapes that are
-// escaped, or control characters.
+// climbs tells whether a path has what is used to leave a folder: segments of dots, also with parameters behind, slashes that are escaped,
+// backslashes, escapes that are escaped, or control characters.
 func climbs(path []byte) bool {
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
 		path = path[:i]
@@ -75,7 +75,7 @@ func climbs(path []byte) bool {
 		}
 	}
 	for segment := range bytes.SplitSeq(plain, []byte("/")) {
-		if len(segment) > 0 && len(bytes.Trim(segment, ". ")) == 0 {
+		if segment, _, _ = bytes.Cut(segment, []byte(";")); len(segment) > 0 && len(bytes.Trim(segment, ". ")) == 0 {
 			return true
 		}
 	}
