@@ -26,6 +26,7 @@ SHOP = os.environ.get("SHOP_URL", "http://127.0.0.1:8080")
 LIFETIME = 3600  # seconds of a token
 VAT = 19  # percent, in all prices
 TIERS = ((100_000, "gold", 10), (20_000, "silver", 5), (0, "new", 0))  # cents spent, name, percent off
+SERVICES = ("orders", "worker")  # which make tokens for themselves
 NAME = re.compile(r"[a-z][a-z0-9-]{1,31}")
 
 
@@ -64,13 +65,6 @@ class Quote:
 
 
 @dataclass
-class Refusal:
-    """Why there is none."""
-
-    refused: str
-
-
-@dataclass
 class Standing:
     """How good a customer somebody is."""
 
@@ -80,27 +74,29 @@ class Standing:
 
 
 @app.call(route="POST /login", policies=["door"], timeout="5s")
-def login(name: str) -> Login | Refusal:
+def login(name: str) -> Login:
     """A token for a customer. There are no accounts and no passwords here: who says a name is that customer."""
     customer = name.strip().lower()
-    if not NAME.fullmatch(customer) or customer in ("orders", "worker"):
-        return Refusal("A name has 2 to 32 letters, digits and hyphens, and begins with a letter.")
+    if not NAME.fullmatch(customer):
+        raise hr.Fail("A name has 2 to 32 letters, digits and hyphens, and begins with a letter.")  # 422
+    if customer in SERVICES:
+        raise hr.Fail("This is the name of a service, which does not log in.", status=401)
     return Login(signed(customer, "shop", LIFETIME), customer, int(time.time()) + LIFETIME)
 
 
 @app.call(route="POST /quotes", policies=["customer"], timeout="5s")
-def quote(lines: list[Line]) -> Quote | Refusal:
+def quote(lines: list[Line]) -> Quote:
     """What these lines would cost: from ten tins of a paint on, they are a tenth cheaper."""
     if not 1 <= len(lines) <= 50:
-        return Refusal("A quote has 1 to 50 lines.")
+        raise hr.Fail("A quote has 1 to 50 lines.")
     found: list[QuotedLine] = []
     discount = 0
     for line in lines:
         paint = paints().get(line.product)
         if paint is None:
-            return Refusal(f"There is no product {line.product[:64]!r}.")
+            raise hr.Fail(f"There is no product {line.product[:64]!r}.")
         if not 1 <= line.quantity <= 100:
-            return Refusal("A quantity is 1 to 100.")
+            raise hr.Fail("A quantity is 1 to 100.")
         found.append(QuotedLine(paint.id, paint.name, line.quantity, paint.price, paint.price * line.quantity))
         discount += found[-1].total // 10 if line.quantity >= 10 else 0
     total = sum(line.total for line in found) - discount

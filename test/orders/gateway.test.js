@@ -89,7 +89,11 @@ test('nobody orders without a token, nor with one that is not right', async () =
 test('a customer logs in, orders, and is who the token says, whatever else a request claims', async () => {
   const login = await shop.ask('/login', { json: { name: ' Ann ' } })
   assert.equal(login.data.customer, 'ann')
-  assert.match((await shop.ask('/login', { json: { name: 'worker' } })).data.refused, /A name has/)
+  for (const [name, status, why] of [['A', 422, /^A name has/], ['worker', 401, /name of a service/]]) {
+    const refused = await shop.ask('/login', { json: { name } })
+    problem(refused, status, 'HR2020')
+    assert.match(refused.data.detail, why)
+  }
   const headers = { authorization: `Bearer ${login.data.token}`, 'x-customer': 'bob', 'X_Customer': 'bob' }
   const order = await shop.ask('/orders', { json: { lines: [{ product: '3am-latte', quantity: 2 }] }, headers })
   assert.equal(order.status, 201)
@@ -120,8 +124,10 @@ test('a quote is calculated by a function', async () => {
   const [acid, acai] = quote.data.lines
   assert.equal(quote.data.discount, acid.price)
   assert.equal(quote.data.total, 9 * acid.price + acai.price)
-  assert.match((await shop.ask('/quotes', { as: 'ann', json: { lines: [{ product: 'nothing', quantity: 1 }] } })).data.refused, /no product/)
-  assert.equal((await shop.ask('/quotes', { as: 'ann', json: { lines: 'all' } })).status, 422)
+  const refused = await shop.ask('/quotes', { as: 'ann', json: { lines: [{ product: 'nothing', quantity: 1 }] } })
+  problem(refused, 422, 'HR2020')
+  assert.match(refused.data.detail, /no product/)
+  problem(await shop.ask('/quotes', { as: 'ann', json: { lines: 'all' } }), 422, 'HR2002')
 })
 
 test('the dashboard is one answer of two services and a function', async () => {

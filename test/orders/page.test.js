@@ -95,6 +95,9 @@ test('a phone in the dark', async t => {
 test('what is refused is told', async t => {
   await shop.count('acid', 3)
   const page = await visit(t)
+  await page.fill('#name', 'worker')
+  await page.press('#name', 'Enter')
+  await page.locator('#told.bad', { hasText: 'This is the name of a service' }).waitFor()
   await login(page, 'cleo')
   await find(page, 'acid')
   await page.locator('#products button', { hasText: /^Acid€/ }).click()

@@ -38,27 +38,30 @@ def test_a_colour_has_a_family(code: str, family: str) -> None:
 
 def test_a_login_names_the_customer() -> None:
     login = worker.login("  Ann ")
-    assert isinstance(login, worker.Login) and login.customer == "ann"
+    assert login.customer == "ann"
     claims = jwt.decode(login.token, "s" * 32, ["HS256"], audience="shop")
     assert claims["sub"] == "ann" and claims["scope"] == "orders" and claims["exp"] == login.expires
 
 
-@pytest.mark.parametrize("name", ["", "a", "1a", "a b", "orders", "Worker", "x" * 33, "anna/../bob"])
-def test_a_name_is_refused(name: str) -> None:
-    assert isinstance(worker.login(name), worker.Refusal)
+@pytest.mark.parametrize("name, status", [("", 422), ("a", 422), ("1a", 422), ("a b", 422), ("x" * 33, 422), ("anna/../bob", 422), ("orders", 401), ("Worker", 401)])
+def test_a_name_is_refused(name: str, status: int) -> None:
+    with pytest.raises(hr.Fail) as refused:
+        worker.login(name)
+    assert refused.value.status == status
 
 
 def test_ten_tins_are_a_tenth_cheaper() -> None:
     price = paints()["acid"].price
     quote = worker.quote([worker.Line("acid", 10), worker.Line("acai", 9)])
-    assert isinstance(quote, worker.Quote)
     assert quote.discount == price and quote.total == 9 * price + 9 * paints()["acai"].price
     assert quote.vat == round(quote.total * 19 / 119)
 
 
 @pytest.mark.parametrize("lines", [[], [worker.Line("acid", 0)], [worker.Line("acid", 101)], [worker.Line("nothing", 1)], [worker.Line("acid", 1)] * 51])
 def test_a_quote_is_refused(lines: list[worker.Line]) -> None:
-    assert isinstance(worker.quote(lines), worker.Refusal)
+    with pytest.raises(hr.Fail) as refused:
+        worker.quote(lines)
+    assert refused.value.status == 422
 
 
 @pytest.mark.parametrize("spent, tier, left", [(0, "new", 20_000), (19_999, "new", 1), (20_000, "silver", 80_000), (100_000, "gold", None), (10**9, "gold", None)])

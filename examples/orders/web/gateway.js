@@ -18,8 +18,8 @@ export async function ask(path, { method = 'GET', body, headers = {} } = {}) {
   })
   note(`${method} ${path}`, answer, performance.now() - began)
   const said = await answer.json()
-  if (answer.ok && !said.refused) return said
-  throw Object.assign(new Error(said.refused ?? said.detail ?? said.title), { status: answer.status })
+  if (answer.ok) return said
+  throw Object.assign(new Error(said.detail ?? said.title), { status: answer.status })
 }
 
 function note(request, answer, took) {
