@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -25,13 +26,14 @@ type h3 struct {
 	socket    net.PacketConn
 	serving   sync.WaitGroup
 	end       context.CancelFunc
+	log       *slog.Logger
 }
 
 // errBusy says that nothing was done and that all may be tried again.
 const errBusy = quic.ApplicationErrorCode(http3.ErrCodeRequestRejected)
 
 func newH3(c *config.Server, socket net.PacketConn, secure *tls.Config, server *exchange.Server, log *slog.Logger) (*h3, error) {
-	h := &h3{exchange: server, socket: socket, transport: &quic.Transport{Conn: socket}}
+	h := &h3{exchange: server, socket: socket, transport: &quic.Transport{Conn: socket}, log: log}
 	h.server = &http3.Server{
 		Handler: server, MaxHeaderBytes: int(c.HTTP2.MaxHeader), IdleTimeout: c.IdleTimeout, Logger: slog.New(slog.DiscardHandler),
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
@@ -47,16 +49,16 @@ func newH3(c *config.Server, socket net.PacketConn, secure *tls.Config, server *
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.end = cancel
-	h.serving.Go(func() { h.run(ctx, log) })
+	h.serving.Go(func() { h.run(ctx) })
 	return h, nil
 }
 
-func (h *h3) run(ctx context.Context, log *slog.Logger) {
+func (h *h3) run(ctx context.Context) {
 	for {
 		conn, err := h.listener.Accept(ctx)
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, quic.ErrServerClosed) {
-				log.Error("door of HTTP/3 closed", "error", err)
+				h.log.Error("door of HTTP/3 closed", "error", err)
 			}
 			return
 		}
@@ -67,20 +69,35 @@ func (h *h3) run(ctx context.Context, log *slog.Logger) {
 		h.serving.Go(func() {
 			defer h.exchange.Leave()
 			if err := h.server.ServeQUICConn(conn); err != nil && !errors.Is(err, http.ErrServerClosed) {
-				log.Debug("connection with HTTP/3 ended", "remote", conn.RemoteAddr().String(), "error", err)
+				h.log.Debug("connection with HTTP/3 ended", "remote", conn.RemoteAddr().String(), "error", err)
 			}
 		})
 	}
 }
 
-// stop tells all clients to open no more streams, waits for those that are open, and cuts them when ctx ends.
+// cutTime is how long requests may take to notice that their connection is cut.
+const cutTime = time.Second
+
+// stop tells all clients to open no more streams, waits for those that are open, and cuts them when ctx ends. Handlers that do not notice are left
+// behind after cutTime.
 func (h *h3) stop(ctx context.Context) {
 	h.end()
-	if h.server.Shutdown(ctx) != nil {
-		_ = h.server.Close()
+	over := make(chan struct{})
+	go func() {
+		_ = h.server.Shutdown(ctx) // when ctx ends it cuts all, and waits for the handlers
+		h.serving.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+		select {
+		case <-over:
+		case <-time.After(cutTime):
+			h.log.Warn("requests with HTTP/3 do not end, and are left behind")
+		}
 	}
 	_ = h.listener.Close()
 	_ = h.transport.Close()
 	_ = h.socket.Close()
-	h.serving.Wait()
 }
