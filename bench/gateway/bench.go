@@ -74,7 +74,7 @@ func (b *bench) run(ctx context.Context, all []*contender) (err error) {
 		figures []*figure
 		mine    bool // headrace alone
 	}{
-		{"latency", b.latency, []*figure{half.added50, half.added99, light.added50, light.added99}, false},
+		{"latency", b.latency, []*figure{half.added50, half.added99, fair.added50, fair.added99, light.added50, light.added99}, false},
 		{"idle", b.parked, []*figure{idlePSS, idleRSS, idleBefore}, false},
 		{"bulk", b.stream, []*figure{download, uploaded}, false},
 		{"merge", b.merge, []*figure{mergeNow, mergeLate}, true},

@@ -10,7 +10,8 @@ import (
 
 // pace is an open loop and what is measured with it.
 type pace struct {
-	share                                                  float64 // of the requests a second that headrace reaches in 1
+	share                                                  float64 // of the requests a second that are reached in 1
+	each                                                   bool    // by the contender itself; else by headrace
 	rate, added50, added99, through50, through99, direct99 *figure
 }
 
@@ -21,6 +22,12 @@ var (
 		through50: &figure{name: "– the latency itself, p50 (ms)"}, through99: &figure{name: "– the latency itself, p99 (ms)"},
 		direct99: &figure{name: "– p99 without a proxy, beside it (ms)"},
 	}
+	fair = &pace{
+		share: 1. / 2, each: true, rate: &figure{name: "– open loop, half of what each reaches (requests/s)"},
+		added50: &figure{name: "– added latency p50 (ms; half of its own)"}, added99: &figure{name: "– added latency p99 (ms; half of its own)"},
+		through50: &figure{name: "– the latency itself, p50 (ms; half of its own)"}, through99: &figure{name: "– the latency itself, p99 (ms; half of its own)"},
+		direct99: &figure{name: "– p99 without a proxy, beside it (ms; half of its own)"},
+	}
 	light = &pace{
 		share: 1. / 8, rate: &figure{name: "– open loop, an eighth (requests/s)"},
 		added50: &figure{name: "– added latency p50 (ms; an eighth)"}, added99: &figure{name: "– added latency p99 (ms; an eighth)"},
@@ -29,9 +36,13 @@ var (
 	}
 )
 
-// of is the load in requests a second; where 1 has not run, of a rate that most machines reach.
-func (p *pace) of(b *bench) float64 {
-	for _, title := range b.contenders {
+// of is the load of a contender in requests a second; where 1 has not run, of a rate that most machines reach.
+func (p *pace) of(b *bench, title string) float64 {
+	titles := b.contenders
+	if p.each {
+		titles = []string{title}
+	}
+	for _, title := range titles {
 		if rate, ok := b.median(smallRate, title); ok {
 			return rate * p.share
 		}
@@ -63,7 +74,7 @@ func (b *bench) latency(ctx context.Context, c *contender) error {
 	if _, _, err := b.closedLoop(ctx, s, s.small(), b.warm); err != nil {
 		return err
 	}
-	for _, p := range []*pace{half, light} {
+	for _, p := range []*pace{half, fair, light} {
 		if err := b.paced(ctx, s, p); err != nil {
 			return err
 		}
@@ -73,9 +84,10 @@ func (b *bench) latency(ctx context.Context, c *contender) error {
 
 // paced notes the latencies at a load. The windows are short, so that a machine that is stopped for a moment spoils few of them.
 func (b *bench) paced(ctx context.Context, s *server, p *pace) error {
-	rate, title := p.of(b), s.title
+	title := s.title
+	rate := p.of(b, title)
 	b.note(p.rate, title, rate)
-	if most, ok := b.median(smallRate, title); ok && title != own && most < rate*1.1 {
+	if most, ok := b.median(smallRate, title); ok && title != own && !p.each && most < rate*1.1 {
 		b.say(p.added50, title, "too slow")
 		b.say(p.added99, title, "too slow")
 		return nil

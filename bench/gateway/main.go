@@ -120,20 +120,21 @@ func (b *bench) method() string {
 - Every answer must be 200 with the right number of bytes; otherwise the scenario has failed. 1 to 5: %d rounds of all contenders, %v each, closed loop,
   %d connections; no pipelining. 4 and 5: TLS 1.3, a P-256 certificate, handshakes included; HTTP/2 with %d connections of %d streams.
 - 3: the route has JWT (HS256), a limit by address that is never reached, a JSON access log in a file and metrics.
-- 6: open loop at half and at an eighth of the requests a second that headrace reached in 1, the same for all: latency from when a request was due.
+- 6: open loop at half and at an eighth of the requests a second that headrace reached in 1, the same for all, and at half of what each reached there:
+  latency from when a request was due.
   Through the proxy minus directly to the upstream, %d pairs of %v; the median pair. Requests that come one by one cost the load generator, the
   upstream and the server more than in 1, where they come in bunches: at half load this machine's cores are nearly full. The rows without a proxy
   tell what the machine alone makes of it.
 - 7: %d connections from 4 addresses, each of which has had one answer, %v later; the idle ones have no connection to the upstream but those
   that the server keeps in its pool (at most 64). headrace lets go of the pages of its own program that it does not need (internal/trim).
 - 8: peak of the resident memory during a download and an upload of %s minus that before, after %d requests.
-- 9: one client; three upstreams in processes of their own, asked by one merged request, against one of them through a plain route of the same server.
+- 9: one client, %d pairs; three upstreams in processes of their own, asked by one merged request, against one of them through a plain route of the same server.
   In the second row an upstream needs %v to answer.
 - 10: %d reloads by SIGHUP, each with other routes, at the load of 6; each must be in effect before the next. Failed: no answer, another status, or the
   connection closed. 11: the upstream is replaced by another process at another port: new process, reload, 100 ms, SIGTERM to the old one, %d times, at
   the load of 6.
 `, b.rounds, b.closed, connections, h2Connections, h2Streams, b.pairs, b.open, b.idle, b.settle, size(b.bulk), warmRequests,
-		upstream.Wait, b.reloads, b.replacements)
+		mergePairs, upstream.Wait, b.reloads, b.replacements)
 }
 
 func size(bytes int64) string {

@@ -46,6 +46,7 @@ var (
 	figures = []*figure{
 		smallRate, smallCPU, largeRate, largeCPU, guardedRate, guardedCPU, tlsRate, tlsCPU, h2Rate, h2CPU,
 		half.rate, half.added50, half.added99, half.through50, half.through99, half.direct99,
+		fair.rate, fair.added50, fair.added99, fair.through50, fair.through99, fair.direct99,
 		light.rate, light.added50, light.added99, light.through50, light.through99, light.direct99,
 		idleRSS, idlePSS, idleBefore, download, uploaded,
 		mergeNow, oneNow, allNow, mergeLate, oneLate, allLate, reloaded, replaced,
