@@ -40,7 +40,10 @@ func TestFaultsAreTold(t *testing.T) {
 	_ = p.WritePriority(7, http2.PriorityParam{StreamDep: 7})
 	p.expect(func(f http2.Frame) bool { s, ok := f.(*http2.RSTStreamFrame); return ok && s.StreamID == 7 })
 	_ = p.WriteData(9, true, []byte("a body of no request"))
-	p.expect(func(f http2.Frame) bool { g, ok := f.(*http2.GoAwayFrame); return ok && g.ErrCode == http2.ErrCodeProtocol })
+	p.expect(func(f http2.Frame) bool {
+		g, ok := f.(*http2.GoAwayFrame)
+		return ok && g.ErrCode == http2.ErrCodeProtocol
+	})
 	got := log.all()
 	if len(got) != 2 || !strings.Contains(got[0], "level=DEBUG") || !strings.Contains(got[0], "remote="+own+" stream=7 code=PROTOCOL_ERROR") ||
 		!strings.Contains(got[1], "level=WARN") || !strings.Contains(got[1], "remote="+own+" code=PROTOCOL_ERROR") {
@@ -79,7 +82,9 @@ func TestFaultsAreBounded(t *testing.T) {
 // A client that goes, or that is told to go, has made no fault.
 func TestNoFaultIsTold(t *testing.T) {
 	var log lines
-	r := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})) },
+	r := newRig(t, func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	},
 		func(http.ResponseWriter, *http.Request) {})
 	r.ask(t, "GET", "/", nil)
 	_ = r.peer(t).Close()

@@ -229,6 +229,9 @@ func (r *recorder) answer(c net.Conn, in *bufio.Reader, s seen) bool {
 	upgrade := strings.EqualFold(s.header("Upgrade"), "websocket")
 	head := strings.HasPrefix(s.head, "HEAD ")
 	switch {
+	case strings.HasPrefix(path, "/silent"): // until the client has had enough
+		_, _ = io.Copy(io.Discard, in)
+		return false
 	case strings.HasPrefix(path, "/redirecting"):
 		fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: http://%s/secret\r\nContent-Length: 0\r\n\r\n", r.canary)
 	case strings.HasPrefix(path, "/switch") && upgrade && s.header("Sec-WebSocket-Version") == "13", strings.HasPrefix(path, "/always101"):

@@ -48,7 +48,7 @@ server:
   header_timeout: 1s
   idle_timeout: 1s
   max_json: 64KiB
-  tls: {listen: "SECURE", certificates: [{certificate: cert.pem, key: key.pem}]}
+  tls: {listen: "SECURE", http3: true, certificates: [{certificate: cert.pem, key: key.pem}]}
 pools: {default: {min: 1, max: 1}}
 live: {token: {secret: "a secret of these tests only, 32 bytes", audience: hostile}}
 upstreams:
