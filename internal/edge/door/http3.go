@@ -27,17 +27,18 @@ type h3 struct {
 	serving   sync.WaitGroup
 	end       context.CancelFunc
 	log       *slog.Logger
+	visits    visits
 }
 
 // errBusy says that nothing was done and that all may be tried again.
 const errBusy = quic.ApplicationErrorCode(http3.ErrCodeRequestRejected)
 
 func newH3(c *config.Server, socket net.PacketConn, secure *tls.Config, server *exchange.Server, log *slog.Logger) (*h3, error) {
-	h := &h3{exchange: server, socket: socket, transport: &quic.Transport{Conn: socket}, log: log}
+	h := &h3{exchange: server, socket: socket, transport: &quic.Transport{Conn: socket}, log: log, visits: visits{all: map[*quic.Conn]*visit{}}}
 	h.server = &http3.Server{
-		Handler: server, MaxHeaderBytes: int(c.HTTP2.MaxHeader), IdleTimeout: c.IdleTimeout, Logger: slog.New(slog.DiscardHandler),
+		Handler: h.visits.around(server), MaxHeaderBytes: int(c.HTTP2.MaxHeader), IdleTimeout: c.IdleTimeout, Logger: slog.New(slog.DiscardHandler),
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
-			return exchange.WithAddresses(ctx, conn.LocalAddr(), conn.RemoteAddr())
+			return h.visits.with(exchange.WithAddresses(ctx, conn.LocalAddr(), conn.RemoteAddr()), conn)
 		},
 	}
 	var err error
@@ -68,6 +69,7 @@ func (h *h3) run(ctx context.Context) {
 		}
 		h.serving.Go(func() {
 			defer h.exchange.Leave()
+			defer h.visits.begin(conn)()
 			if err := h.server.ServeQUICConn(conn); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				h.log.Debug("connection with HTTP/3 ended", "remote", conn.RemoteAddr().String(), "error", err)
 			}
@@ -78,7 +80,7 @@ func (h *h3) run(ctx context.Context) {
 // cutTime is how long requests may take to notice that their connection is cut.
 const cutTime = time.Second
 
-// stop tells all clients to open no more streams, waits for those that are open, and cuts them when ctx ends. Handlers that do not notice are left
+// stop tells all clients to open no more streams, waits for requests that are under way, and cuts them when ctx ends. Handlers that do not notice are left
 // behind after cutTime.
 func (h *h3) stop(ctx context.Context) {
 	h.end()
@@ -88,6 +90,7 @@ func (h *h3) stop(ctx context.Context) {
 		h.serving.Wait()
 		close(over)
 	}()
+	go h.visits.dismiss(over)
 	select {
 	case <-over:
 	case <-ctx.Done():

@@ -104,3 +104,36 @@ func TestHTTP3EndsInTime(t *testing.T) {
 		})
 	}
 }
+
+// A connection without requests is closed soon, though its client does not do so; a request that goes on is not cut for it.
+func TestHTTP3IdleDoesNotHold(t *testing.T) {
+	r := newRig(t, all)
+	idle := r.served3(&quic.Config{})
+	in, out := io.Pipe()
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := r.client("h3").Post(r.url("h3", "/slow"), "text/plain", in)
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		answered <- err
+	}()
+	wait(t, r.begun)
+	stopped := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	began := time.Now()
+	go func() { stopped <- r.Stop(ctx) }()
+	wait(t, idle.Context().Done())
+	if took := time.Since(began); took < lingerTime || took > 10*time.Second {
+		t.Errorf("closed after %v", took)
+	}
+	_ = out.Close()
+	if err := wait(t, answered); err != nil {
+		t.Error(err)
+	}
+	if err := wait(t, stopped); err != nil || ctx.Err() != nil {
+		t.Error(err, ctx.Err())
+	}
+}
