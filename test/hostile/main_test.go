@@ -1,5 +1,5 @@
 // Package hostile attacks the built binary: with heads and bodies that can be read in two ways, paths and headers that try to come around
-// policies, clients that are slow, and streams of HTTP/2 that HTTP/1 could not carry. An upstream of its own keeps what arrives.
+// policies, clients that are slow, streams of HTTP/2 that HTTP/1 could not carry, and floods of HTTP/3. An upstream of its own keeps what arrives.
 package hostile
 
 import (
