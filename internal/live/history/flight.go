@@ -33,7 +33,7 @@ func (f *flight) enter(it *item) bool {
 		return false
 	}
 	f.token++
-	it.token = f.token
+	it.token, it.sent = f.token, time.Now()
 	f.items[it.token] = it
 	f.bytes += len(it.record.body)
 	return true
@@ -70,7 +70,6 @@ func (f *flight) waiter() *channel {
 // send publishes the item, whose reply comes to acknowledged. The channel is locked.
 func (l *Log) send(ch *channel, it *item) error {
 	it.prepare(ch)
-	it.sent = time.Now()
 	msg := &nats.Msg{Subject: ch.subject, Reply: l.inbox + strconv.FormatUint(it.token, 10), Data: it.record.append(make([]byte, 0, len(it.record.body)+96))}
 	if it.record.removal {
 		msg.Header = nats.Header{jetstream.MsgRollup: {jetstream.MsgRollupSubject}}

@@ -96,6 +96,8 @@ class Worker:
                 self.link.read_until(self._wanted)
                 self._idle = False
                 if not inbox:
+                    # The signal behind the drain frame may come while Python ends, which gives handlers back, but not this.
+                    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
                     return 0
             entry = inbox.popleft()
             if entry is None:
