@@ -200,7 +200,11 @@ func TestHTTP2(t *testing.T) {
 		}
 		defer server.Close()
 		s := newSet(t)
-		u := put(t, s, one(func(u *config.Upstream) { checked(u); u.Protocol = "h2"; u.TLS = tlsConfig }, server.URL))
+		u := put(t, s, one(func(u *config.Upstream) {
+			checked(u)
+			u.Protocol, u.TLS = "h2", tlsConfig
+			u.Connections.KeepAlive = time.Second // after which one goes that a check was using when the set was stopped
+		}, server.URL))
 		until(t, "it is well", func() bool { return state(u, 0) == Healthy })
 		target := pick(t, u, &Pick{})
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, target.URL().String()+"/", nil)
