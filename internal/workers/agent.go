@@ -246,8 +246,7 @@ func (r *relay) drain(conn net.Conn) {
 	reason := "drain"
 	r.reason.CompareAndSwap(nil, &reason)
 	_, _ = conn.Write(frame.AppendCredit(nil, 0))
-	r.toWorker(frame.Append(nil, frame.Drain, 0, nil))
-	_ = r.proc.Signal(syscall.SIGUSR1)
+	r.urge(frame.Append(nil, frame.Drain, 0, nil))
 	select {
 	case <-r.proc.Exited():
 	case <-time.After(r.cfg.Grace):

@@ -39,9 +39,8 @@ func (r *relay) fromServer(ctx context.Context, conn net.Conn) error {
 			fallthrough
 		default:
 			r.toWorker(frame.Append(nil, f.Kind, f.Stream, f.Body))
-			if f.Kind == frame.Drain {
-				_ = r.proc.Signal(syscall.SIGUSR1)
-			}
+		case frame.Drain:
+			r.urge(frame.Append(nil, f.Kind, f.Stream, f.Body))
 		}
 	}
 }
@@ -58,13 +57,18 @@ func (r *relay) cancel(f frame.Frame) {
 	case 4:
 		_ = r.proc.Signal(syscall.SIGKILL)
 	default:
-		r.toWorker(frame.Append(nil, frame.Cancel, f.Stream, f.Body))
-		_ = r.proc.Signal(syscall.SIGUSR1)
+		r.urge(frame.Append(nil, frame.Cancel, f.Stream, f.Body))
 	}
 }
 
 // heldUp is how long a write to a process may wait before a signal has its handler read.
 const heldUp = 50 * time.Millisecond
+
+// urge writes a frame to the process and has it read at once, though a task runs.
+func (r *relay) urge(f []byte) {
+	r.toWorker(f)
+	_ = r.proc.Signal(syscall.SIGUSR1)
+}
 
 // toWorker writes a frame to the process, which may be busy with a task and not reading.
 func (r *relay) toWorker(f []byte) {
@@ -175,6 +179,5 @@ func (r *relay) putBlob(stream uint64, ask blobRequest) {
 	if err != nil {
 		return
 	}
-	r.toWorker(frame.Append(nil, frame.Reply, stream, body))
-	_ = r.proc.Signal(syscall.SIGUSR1)
+	r.urge(frame.Append(nil, frame.Reply, stream, body))
 }
