@@ -11,15 +11,13 @@ type waiter struct{ turn chan *conn }
 // acquire gives a connection to a call: the one that was kept last, or a new one.
 func (c *Client) acquire(now, end int64) (*conn, *Error) {
 	c.mu.Lock()
-	if n := len(c.idle); n > 0 {
+	if k := c.fresh(now); k != nil {
+		c.mu.Unlock()
+		return k, nil
+	}
+	if n := len(c.idle); n > 0 { // the sweeper has not come yet
 		k := c.last(n)
-		if now-k.since < int64(c.options.KeepAlive) {
-			c.stats.Reused++
-			c.mu.Unlock()
-			k.since = now
-			return k, nil
-		}
-		c.mu.Unlock() // the sweeper has not come yet
+		c.mu.Unlock()
 		return c.replace(k, true, end)
 	}
 	if most := c.options.MaxConns; most > 0 && c.stats.Open >= most {
@@ -35,6 +33,11 @@ func (c *Client) acquire(now, end int64) (*conn, *Error) {
 func (c *Client) spare(now int64) *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.fresh(now)
+}
+
+// fresh takes the connection that was kept last if it is not too old. It is called with c.mu held.
+func (c *Client) fresh(now int64) *conn {
 	n := len(c.idle)
 	if n == 0 || now-c.idle[n-1].since >= int64(c.options.KeepAlive) {
 		return nil
