@@ -57,7 +57,7 @@ type question struct {
 var errLarge = errors.New("the answer is too large")
 
 // begin picks a target, which has its question at once if a connection is kept, and waits for nothing. ask or another end has to follow.
-func (q *question) begin() (problem, cause error) {
+func (q *question) begin() (told, cause error) {
 	target, err := q.part.upstream.Pick(&balance.Pick{Hash: q.hash, Tried: q.tried})
 	if err != nil {
 		return q.unanswered(err), err
