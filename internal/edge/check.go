@@ -104,10 +104,7 @@ func (s *Server) reaches(r *exchange.Request, want string) string {
 	if !ok {
 		return "no route passes it to an upstream"
 	}
-	err := s.sameRoute(s.table.Load(), r, found)
-	if err == nil && found.check != nil {
-		err = found.check(r)
-	}
+	err := s.refuses(s.table.Load(), r, found)
 	if err != nil {
 		return "it reaches no upstream: " + problem.From(err).Error()
 	}

@@ -44,11 +44,7 @@ func (s *Server) Explain(method, address string, headers map[string]string) (*Ex
 	if found == nil {
 		return e, nil
 	}
-	refused := s.sameRoute(t, asked, found)
-	if refused == nil && found.check != nil {
-		refused = found.check(asked)
-	}
-	if refused != nil {
+	if refused := s.refuses(t, asked, found); refused != nil {
 		e.Problem = problem.From(refused)
 		return e, nil
 	}
@@ -56,6 +52,14 @@ func (s *Server) Explain(method, address string, headers map[string]string) (*Ex
 		e.Upstreams, err = found.chances(asked)
 	}
 	return e, err
+}
+
+// refuses is why the route that was found does not take a request, its policies left aside.
+func (s *Server) refuses(t *table, r *exchange.Request, found *route) error {
+	if err := s.sameRoute(t, r, found); err != nil || found.check == nil {
+		return err
+	}
+	return found.check(r)
 }
 
 // pretend makes an exchange of a request that nobody has sent; done lets go of it.
