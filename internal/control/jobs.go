@@ -201,28 +201,19 @@ func (s *Server) listJobs(r *exchange.Request) error {
 	return encode(r, answer)
 }
 
-func (s *Server) retryMany(r *exchange.Request) error {
-	f, err := filter(r)
-	if err != nil {
-		return err
+// many does one thing to the jobs that the query selects, and tells to how many by the name of done.
+func many(done string, do func(context.Context, jobs.Filter) (int, error)) func(*exchange.Request) error {
+	return func(r *exchange.Request) error {
+		f, err := filter(r)
+		if err != nil {
+			return err
+		}
+		n, err := do(r.Running(), f)
+		if err != nil {
+			return err
+		}
+		return encode(r, map[string]int{done: n})
 	}
-	n, err := s.Jobs.RetryMany(r.Running(), f)
-	if err != nil {
-		return err
-	}
-	return encode(r, map[string]int{"retried": n})
-}
-
-func (s *Server) cancelMany(r *exchange.Request) error {
-	f, err := filter(r)
-	if err != nil {
-		return err
-	}
-	n, err := s.Jobs.CancelMany(r.Running(), f)
-	if err != nil {
-		return err
-	}
-	return encode(r, map[string]int{"cancelled": n})
 }
 
 // filter reads the query of a list: HR2019 for what it does not know.
