@@ -9,7 +9,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -96,40 +95,17 @@ func ask3(c *quic.Conn, head []byte) ([]byte, error) {
 func onslaught(t *testing.T, clients int, memory int64, client func(c *quic.Conn) error) {
 	t.Helper()
 	before, from := gate.figures(), by.mark()
-	var wait sync.WaitGroup
-	failed := make(chan error, clients)
-	for range clients {
-		wait.Go(func() {
-			c, err := dial3(gate)
-			if err == nil {
-				err = client(c)
-				_ = c.CloseWithError(0, "")
-			}
-			if err != nil {
-				failed <- err
-			}
-		})
-	}
-	over := make(chan struct{})
-	go func() {
-		wait.Wait()
-		close(over)
-	}()
 	var most figures
-	for watching := true; watching; {
-		now := gate.figures()
-		most.goroutines, most.memory = max(most.goroutines, now.goroutines), max(most.memory, now.memory)
-		select {
-		case <-over:
-			watching = false
-		case <-time.After(30 * time.Millisecond):
+	throng(t, clients, func() error {
+		c, err := dial3(gate)
+		if err != nil {
+			return err
 		}
-	}
-	select {
-	case err := <-failed:
-		t.Errorf("%d of %d: %v", len(failed)+1, clients, err)
-	default:
-	}
+		defer c.CloseWithError(0, "") //nolint:errcheck // of a test
+		return client(c)
+	}, func(now figures) {
+		most.goroutines, most.memory = max(most.goroutines, now.goroutines), max(most.memory, now.memory)
+	})
 	took := by.since(from)
 	slices.Sort(took)
 	if n := len(took); n >= 5 && took[n*9/10] > 5*wait90() {

@@ -29,22 +29,15 @@ func wait90() time.Duration {
 	return 100 * time.Millisecond
 }
 
-// besiege lets a crowd do something slow, and looks at how a bystander fares meanwhile, and at what is left in the end.
-func besiege(t *testing.T, client func(c net.Conn) error) {
+// throng runs clients side by side, and has the figures of the gate looked at until all have ended. None may fail.
+func throng(t *testing.T, clients int, client func() error, look func(figures)) {
 	t.Helper()
-	before, from := gate.figures(), by.mark()
 	var wait sync.WaitGroup
-	errs := make(chan error, crowd())
-	for range crowd() {
+	failed := make(chan error, clients)
+	for range clients {
 		wait.Go(func() {
-			c, err := net.Dial("tcp", gate.public)
-			if err == nil {
-				_ = c.SetDeadline(time.Now().Add(patience))
-				err = client(c)
-				c.Close()
-			}
-			if err != nil {
-				errs <- err
+			if err := client(); err != nil {
+				failed <- err
 			}
 		})
 	}
@@ -53,11 +46,8 @@ func besiege(t *testing.T, client func(c net.Conn) error) {
 		wait.Wait()
 		close(over)
 	}()
-	var during figures // when most were there
 	for watching := true; watching; {
-		if now := gate.figures(); now.open > during.open {
-			during = now
-		}
+		look(gate.figures())
 		select {
 		case <-over:
 			watching = false
@@ -65,10 +55,30 @@ func besiege(t *testing.T, client func(c net.Conn) error) {
 		}
 	}
 	select {
-	case err := <-errs:
-		t.Errorf("%d of %d: %v", len(errs)+1, crowd(), err)
+	case err := <-failed:
+		t.Errorf("%d of %d: %v", len(failed)+1, clients, err)
 	default:
 	}
+}
+
+// besiege lets a crowd do something slow, and looks at how a bystander fares meanwhile, and at what is left in the end.
+func besiege(t *testing.T, client func(c net.Conn) error) {
+	t.Helper()
+	before, from := gate.figures(), by.mark()
+	var during figures // when most were there
+	throng(t, crowd(), func() error {
+		c, err := net.Dial("tcp", gate.public)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		return client(c)
+	}, func(now figures) {
+		if now.open > during.open {
+			during = now
+		}
+	})
 	took := by.since(from)
 	slices.Sort(took)
 	if n := len(took); n < 5 || took[n*9/10] > wait90() {
