@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"time"
 
 	"github.com/headrace/headrace/internal/live/fanout"
@@ -14,21 +15,30 @@ const checkGrace = time.Second
 // checking compares from time to time what clients have with what the history has. Fan-out tells of gaps itself when something follows them; this
 // finds those that nothing follows.
 func (l *Live) checking() {
-	tick := time.NewTicker(checkGrace)
-	defer tick.Stop()
+	next := time.NewTimer(checkGrace)
+	defer next.Stop()
 	last := time.Now()
 	var late []behind
 	for {
 		select {
 		case <-l.running.Done():
 			return
-		case <-tick.C:
+		case <-l.changed:
+		case <-next.C:
+			l.catch(late)
+			late = late[:0]
+			if every := l.options.Load().PositionCheck; every > 0 && time.Since(last) >= every {
+				late, last = l.lookBehind(late), time.Now()
+			}
 		}
-		l.catch(late)
-		late = late[:0]
-		if every := l.options.Load().PositionCheck; every > 0 && time.Since(last) >= every {
-			late, last = l.lookBehind(late), time.Now()
+		wait := time.Duration(math.MaxInt64) // for a change of the options
+		switch every := l.options.Load().PositionCheck; {
+		case len(late) > 0:
+			wait = checkGrace
+		case every > 0:
+			wait = max(every-time.Since(last), checkGrace)
 		}
+		next.Reset(wait)
 	}
 }
 

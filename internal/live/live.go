@@ -53,7 +53,8 @@ type Live struct {
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
 
-	changing sync.Mutex // held by Configure and Stop
+	changing sync.Mutex    // held by Configure and Stop
+	changed  chan struct{} // to the position check: there are other options
 	logs     map[string]*history.Log
 	stopping atomic.Bool
 }
@@ -63,7 +64,7 @@ func Open(ctx context.Context, d Deps) (*Live, error) {
 	var node [8]byte
 	_, _ = rand.Read(node[:]) // never fails
 	l := &Live{Deps: d, registry: newRegistry(), park: d.Park, node: hex.EncodeToString(node[:]), opened: time.Now(),
-		logs: map[string]*history.Log{}}
+		logs: map[string]*history.Log{}, changed: make(chan struct{}, 1)}
 	l.metrics = newMetrics(l)
 	l.hub = fanout.NewHub(l.metrics.delivered)
 	l.feeds.live = l
@@ -100,7 +101,14 @@ func (l *Live) abandon() {
 // Configure changes the options. No connection is closed; subscriptions to channels that are gone are ended, those whose history began or ended
 // are made anew by their clients. After an error the old options hold.
 func (l *Live) Configure(c *config.Live) error {
-	return l.configure(l.running, c)
+	err := l.configure(l.running, c)
+	if err == nil {
+		select {
+		case l.changed <- struct{}{}:
+		default:
+		}
+	}
+	return err
 }
 
 func (l *Live) configure(ctx context.Context, c *config.Live) error {
