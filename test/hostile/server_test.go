@@ -48,7 +48,7 @@ server:
   header_timeout: 1s
   idle_timeout: 1s
   max_json: 64KiB
-  tls: {listen: "SECURE", http3: true, certificates: [{certificate: cert.pem, key: key.pem}]}
+  tls: {listen: "127.0.0.1:0", http3: true, certificates: [{certificate: cert.pem, key: key.pem}]}
 pools: {default: {min: 1, max: 1}}
 live: {token: {secret: "a secret of these tests only, 32 bytes", audience: hostile}}
 upstreams:
@@ -106,11 +106,8 @@ func (s *server) prepare(upstream string) error {
 	if err != nil {
 		return err
 	}
-	if s.secure, err = free(); err != nil {
-		return err
-	}
 	for name, text := range map[string]string{
-		"headrace.yaml": strings.NewReplacer("UPSTREAM", upstream, "SECURE", s.secure).Replace(configuration), "app.py": app, "cert.pem": cert, "key.pem": key,
+		"headrace.yaml": strings.ReplaceAll(configuration, "UPSTREAM", upstream), "app.py": app, "cert.pem": cert, "key.pem": key,
 		"files/page.html": "a page", "files/.hidden": "a secret file", "outside.txt": "a secret file",
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
@@ -147,7 +144,7 @@ func certificate() (cert, key string, err error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})), nil
 }
 
-var told = regexp.MustCompile(`^\s*(public|admin)\s+http://(\S+)`)
+var told = regexp.MustCompile(`^\s*(public|admin)\s+(https?://)(\S+)`)
 
 // run starts the process and reads its addresses.
 func (s *server) run() error {
@@ -171,18 +168,13 @@ func (s *server) run() error {
 	go func() {
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 1<<20)
-		seen := map[string]bool{}
+		addresses := map[string]*string{"publichttp://": &s.public, "publichttps://": &s.secure, "adminhttp://": &s.admin}
 		for lines.Scan() {
 			s.mu.Lock()
 			fmt.Fprintln(&s.log, lines.Text())
-			if m := told.FindStringSubmatch(lines.Text()); m != nil && !seen[m[1]] {
-				seen[m[1]] = true
-				if m[1] == "public" {
-					s.public = m[2]
-				} else {
-					s.admin = m[2]
-				}
-				if len(seen) == 2 {
+			if m := told.FindStringSubmatch(lines.Text()); m != nil && addresses[m[1]+m[2]] != nil {
+				*addresses[m[1]+m[2]] = m[3]
+				if delete(addresses, m[1]+m[2]); len(addresses) == 0 {
 					close(ready)
 				}
 			}
