@@ -152,10 +152,10 @@ func (s *Server) Configure(c *config.Config) error {
 	}
 	useCertificates()
 	s.declared, s.plan = c, plan
-	s.table.Store(t)
 	if plan != nil {
-		plan.Commit()
+		plan.Commit() // before any request asks them: until then upstreams that run processes have none
 	}
+	s.table.Store(t)
 	s.Health.Clear(badRoute, "")
 	return nil
 }
