@@ -88,9 +88,17 @@ func (s *Session) Tick(*park.Conn) {
 			s.pongBy = now + ticks(o.Pong)
 		}
 		s.pingAt = now + ticks(o.Ping)
+		if s.transport == transportWebSocket {
+			s.conn.Doze(longestPong)
+			s.conn.Wake(resolution) // to read it
+			return
+		}
 	}
 	s.wake()
 }
+
+// longestPong is the size of a pong's frame, which need not be read at once: that of JSON is {}.
+const longestPong = 8
 
 var framePing = websocket.AppendFrame(nil, websocket.Ping, nil)
 

@@ -32,6 +32,7 @@ const (
 	refused                      // Write has said ErrBlocked
 	alarm                        // a Handler that may wait for Writable is to be told of the close
 	left                         // the socket lives on with somebody else
+	dozing                       // a few bytes may arrive without an event
 )
 
 // Conn is a parked connection. Its methods may be called from any goroutine and never block.
@@ -105,7 +106,7 @@ func (c *Conn) Write(b []byte) error {
 	return c.poller().want(c, true)
 }
 
-// Wake asks for Handler.Tick after d, rounded up to about 100 ms; an earlier time that has not come is replaced. d <= 0 clears it.
+// Wake asks for Handler.Tick after d, rounded up to about 100 ms, or 200 ms from a second on; an earlier time that has not come is replaced. d <= 0 clears it.
 func (c *Conn) Wake(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,6 +117,16 @@ func (c *Conn) Wake(d time.Duration) {
 		c.engine.wheel.clear(c)
 	} else {
 		c.engine.wheel.set(c, d)
+	}
+}
+
+// Doze lets up to n bytes wait for the next Tick, before which they are read, while more are read as ever. It is for answers that nobody
+// waits for: those of many connections cost a fraction when they are read together, without an event for each.
+func (c *Conn) Doze(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == open && c.fd >= 0 && c.flags&(reading|dozing) == 0 && sysLowWater(int(c.fd), n+1) == nil {
+		c.flags |= dozing
 	}
 }
 

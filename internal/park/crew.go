@@ -103,16 +103,16 @@ func (w *crew) work() {
 		t := w.take()
 		w.summon()
 		w.mu.Unlock()
+		if buffer == nil && (t.do == doRead || t.do == doTick) {
+			buffer = w.buffers.Get().(*[]byte)
+		}
 		switch t.do {
 		case doRead:
-			if buffer == nil {
-				buffer = w.buffers.Get().(*[]byte)
-			}
 			t.c.read(*buffer)
+		case doTick:
+			t.c.tick(*buffer)
 		case doFlush:
 			t.c.flush()
-		case doTick:
-			t.c.tick()
 		case doEnd:
 			t.c.mu.Lock()
 			t.c.end()

@@ -16,6 +16,9 @@ func (c *Conn) Leave() (net.Conn, error) {
 	if c.state != open || c.fd < 0 || c.unwritten() {
 		return nil, net.ErrClosed
 	}
+	if c.flags&dozing != 0 {
+		_ = sysLowWater(int(c.fd), 1)
+	}
 	conn, err := c.poller().release(int(c.fd))
 	if err != nil {
 		return nil, err

@@ -206,6 +206,16 @@ func sysWrite(fd int, b []byte) (int, error) {
 	}
 }
 
+// sysLowWater sets how many bytes make an event.
+func sysLowWater(fd, n int) error {
+	value := int32(n)
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func sysShut(fd int, both bool) {
 	how := unix.SHUT_WR
 	if both {

@@ -17,6 +17,7 @@ func (c *Conn) poller() *poller                 { return c.engine.pollers[0] }
 func takeOver(net.Conn) (int, error)            { return 0, errNoSocket }
 func sysRead(int, []byte) (int, error)          { return 0, errNoSocket }
 func sysWrite(int, []byte) (int, error)         { return 0, errNoSocket }
+func sysLowWater(int, int) error                { return errNoSocket }
 func sysShut(int, bool)                         {}
 func sysReset(int)                              {}
 func sysClose(int)                              {}

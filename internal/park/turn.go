@@ -51,8 +51,8 @@ func (c *Conn) read(buffer []byte) {
 	if c.more != nil {
 		rest = c.more.rest
 	}
-	state, early := c.state, c.flags&first != 0
-	c.flags &^= readable | first
+	state, early, dozed := c.state, c.flags&first != 0, c.flags&dozing != 0
+	c.flags &^= readable | first | dozing
 	hung := c.flags&hangup != 0
 	c.mu.Unlock()
 
@@ -60,6 +60,9 @@ func (c *Conn) read(buffer []byte) {
 	var err error
 	if !early && state != dead {
 		n, err = sysRead(int(c.fd), buffer)
+	}
+	if dozed {
+		_ = sysLowWater(int(c.fd), 1) // what came since the read becomes an event
 	}
 	if state == open && (n > 0 || early) {
 		rest = c.deliver(rest, buffer[:n])
@@ -165,10 +168,18 @@ func (c *Conn) drain() bool {
 	return true
 }
 
-func (c *Conn) tick() {
+func (c *Conn) tick(buffer []byte) {
 	c.mu.Lock()
 	live := c.state == open
+	read := live && c.flags&(dozing|reading) == dozing
+	if read {
+		c.flags |= reading
+		c.busy++
+	}
 	c.mu.Unlock()
+	if read {
+		c.read(buffer)
+	}
 	if live {
 		c.callTick()
 	}

@@ -10,36 +10,42 @@ const (
 	resolution = 100 * time.Millisecond
 	struck     = math.MaxUint32 // Conn.due between turn and claim
 	spokes     = 512            // a turn takes 51.2 s; what is due later is passed over
+	forever    = math.MaxInt64  // a time to sleep
 )
 
 // wheel holds the timers of all connections as lists of the connections themselves: setting and clearing take a few instructions
-// and no memory.
+// and no memory. It sleeps until the next of them, for a process that only waits should not wake up ten times a second.
 type wheel struct {
-	mu    sync.Mutex
-	slots [spokes]*Conn
-	began time.Time
-	past  uint32 // the last tick that was looked at
-	armed int    // timers set
-	quit  chan struct{}
+	mu      sync.Mutex
+	slots   [spokes]*Conn
+	began   time.Time
+	past    uint32 // the last tick that was looked at
+	wakes   uint32 // the tick at which it looks again; struck is never
+	armed   int    // timers set
+	earlier chan struct{}
+	quit    chan struct{}
 }
 
 func (w *wheel) start() {
-	w.began = time.Now()
-	w.quit = make(chan struct{})
+	w.began, w.wakes = time.Now(), struck
+	w.earlier, w.quit = make(chan struct{}, 1), make(chan struct{})
 	go func() {
-		ticker := time.NewTicker(resolution)
-		defer ticker.Stop()
+		timer := time.NewTimer(0)
+		defer timer.Stop()
 		var due []*Conn
 		for {
 			select {
 			case <-w.quit:
 				return
-			case <-ticker.C:
-				due = w.turn(due[:0])
-				for i, c := range due {
-					c.expire()
-					due[i] = nil
-				}
+			case <-w.earlier:
+			case <-timer.C:
+			}
+			var next time.Duration
+			due, next = w.turn(due[:0])
+			timer.Reset(next)
+			for i, c := range due {
+				c.expire()
+				due[i] = nil
 			}
 		}
 	}()
@@ -50,6 +56,9 @@ func (w *wheel) stop() { close(w.quit) }
 func (w *wheel) set(c *Conn, d time.Duration) {
 	const longest = 10 * 365 * 24 * time.Hour
 	due := uint32((time.Since(w.began)+min(d, longest))/resolution) + 1
+	if d >= time.Second { // timers that are not short keep to every other tick: the process wakes half as often for them
+		due = (due + 1) &^ 1
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.take(c)
@@ -61,6 +70,13 @@ func (w *wheel) set(c *Conn, d time.Duration) {
 	}
 	*slot = c
 	w.armed++
+	if due < w.wakes {
+		w.wakes = due
+		select {
+		case w.earlier <- struct{}{}:
+		default: // it is on its way
+		}
+	}
 }
 
 func (w *wheel) clear(c *Conn) {
@@ -98,15 +114,11 @@ func (w *wheel) take(c *Conn) {
 	w.armed--
 }
 
-// turn unlinks what is due and appends it.
-func (w *wheel) turn(due []*Conn) []*Conn {
-	now := uint32(time.Since(w.began) / resolution)
+// turn unlinks what is due and appends it. It also tells how long to sleep.
+func (w *wheel) turn(due []*Conn) ([]*Conn, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.armed == 0 {
-		w.past = max(w.past, now)
-		return due
-	}
+	now := uint32(time.Since(w.began) / resolution)
 	for tick, last := w.past+1, min(now, w.past+spokes); tick <= last; tick++ {
 		for c := w.slots[tick%spokes]; c != nil; {
 			next := c.next
@@ -119,5 +131,21 @@ func (w *wheel) turn(due []*Conn) []*Conn {
 		}
 	}
 	w.past = max(w.past, now)
-	return due
+	w.wakes = w.next()
+	if w.wakes == struck {
+		return due, forever
+	}
+	return due, time.Until(w.began.Add(time.Duration(w.wakes) * resolution))
+}
+
+// next is the first tick with timers, those that are passed over included; w.mu is held.
+func (w *wheel) next() uint32 {
+	if w.armed == 0 {
+		return struck
+	}
+	tick := w.past + 1
+	for w.slots[tick%spokes] == nil {
+		tick++
+	}
+	return tick
 }
