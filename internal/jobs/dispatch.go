@@ -65,6 +65,7 @@ func (j *Jobs) fill(pool *workers.Pool) bool {
 	for _, r := range slices.Backward(refused) {
 		if r.job.run == r {
 			j.interrupt(r, time.Now())
+			r.job.refund()
 		}
 	}
 	return false
@@ -83,7 +84,7 @@ func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time) (starts []sta
 	}
 	var records []*record
 	var tickets []ticket
-	room := map[*functions.Function]int{}
+	room := newRoom()
 	for len(lines) > 0 && len(starts) < most {
 		kept := lines[:0]
 		for _, l := range lines {
@@ -91,7 +92,6 @@ func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time) (starts []sta
 			if b == nil {
 				continue
 			}
-			room[fn]--
 			s, r, t := j.begin(l, b, fn, now)
 			starts, records, tickets = append(starts, s), append(records, r), append(tickets, t)
 			kept = append(kept, l)
@@ -107,7 +107,7 @@ func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time) (starts []sta
 }
 
 // startable returns the next job of the line if its queue and its pool allow it to start now.
-func (j *Jobs) startable(l *line, room map[*functions.Function]int, now time.Time) (*job, *functions.Function) {
+func (j *Jobs) startable(l *line, room *room, now time.Time) (*job, *functions.Function) {
 	open, in := l.queue.open(now)
 	if !open {
 		if in > 0 {
@@ -121,15 +121,7 @@ func (j *Jobs) startable(l *line, room map[*functions.Function]int, now time.Tim
 		return nil, nil
 	}
 	fn := j.functions.Find(b.Function)
-	if fn == nil {
-		return nil, nil
-	}
-	left, known := room[fn]
-	if !known {
-		left = fn.Pool.Room(fn.Name)
-		room[fn] = left
-	}
-	if left <= 0 {
+	if fn == nil || !room.take(fn) {
 		return nil, nil
 	}
 	return b, fn

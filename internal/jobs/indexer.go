@@ -43,6 +43,7 @@ func (j *Jobs) indexing(ctx context.Context) {
 func (j *Jobs) flush() {
 	const batch = 2000
 	changed, upTo := j.changed(time.Now())
+	defer j.written()
 	rows := make([]row, 0, min(batch, len(changed)))
 	for len(changed) > 0 {
 		part := changed[:min(batch, len(changed))]
@@ -111,11 +112,18 @@ func (j *Jobs) changed(now time.Time) ([]*job, uint64) {
 		}
 	}
 	clear(j.young[min(len(kept), len(j.young)):])
-	j.young, j.dirty = kept, j.dirty[:0]
+	j.young, j.dirty, j.writing = kept, j.dirty[:0], write
 	return write, j.committedSeq
 }
 
-// flushed returns when the index knows of everything that was committed before the call.
+// written ends a round: the jobs that it took are in the index, or marked again.
+func (j *Jobs) written() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.writing = nil
+}
+
+// flushed returns when the index knows of the job, if that has ended.
 func (j *Jobs) flushed(ctx context.Context, id ID) error {
 	j.mu.Lock()
 	late := j.recent[id] != nil

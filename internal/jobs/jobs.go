@@ -55,6 +55,7 @@ type Jobs struct {
 	replaying  bool
 	dirty      []*job // changed since the last round of the indexer
 	young      []*job // changed before it, kept back because they may end soon
+	writing    []*job // being written by the round that is on
 	closing    bool   // no job starts any more
 	stopped    bool
 

@@ -3,13 +3,13 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/headrace/headrace/internal/functions"
 	"github.com/headrace/headrace/internal/problem"
 	"github.com/headrace/headrace/internal/workers"
-
-	"github.com/headrace/headrace/internal/functions"
 )
 
 func TestCancelMany(t *testing.T) {
@@ -116,5 +116,84 @@ func TestOldestInLine(t *testing.T) {
 	}
 	if since := oldest(); since.Before(between) {
 		t.Errorf("the one that was cancelled counts: %s", since)
+	}
+}
+
+// TestListWhileIndexIsWritten holds the index while jobs are being written to it: they are in lists all the same.
+func TestListWhileIndexIsWritten(t *testing.T) {
+	r := newRig(t, noopApp)
+	other, err := r.jobs.index.db.Conn(r.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	exec := func(text string) {
+		t.Helper()
+		if _, err := other.ExecContext(r.ctx(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed := func(state State, want ID) {
+		t.Helper()
+		list, err := r.jobs.List(r.ctx(), Filter{States: []State{state}})
+		if err != nil || len(list) != 1 || list[0].ID != want.String() {
+			t.Errorf("%s: %+v, error %v", state, list, err)
+		}
+	}
+	waits := r.enqueue(Request{Function: "noop", Delay: time.Hour})
+	exec("BEGIN IMMEDIATE") // the indexer waits
+	r.until("the indexer has taken the job that waits", func() bool {
+		r.jobs.mu.Lock()
+		defer r.jobs.mu.Unlock()
+		return len(r.jobs.writing) == 1 && len(r.jobs.dirty)+len(r.jobs.young) == 0
+	})
+	ended := r.enqueue(Request{Function: "noop"})
+	r.wait(ended, Succeeded)
+	listed(Scheduled, waits)
+	listed(Succeeded, ended)
+	exec("ROLLBACK")
+	r.until("both are written", func() bool {
+		r.jobs.mu.Lock()
+		defer r.jobs.mu.Unlock()
+		return len(r.jobs.writing)+len(r.jobs.dirty)+len(r.jobs.young) == 0
+	})
+	listed(Scheduled, waits)
+	listed(Succeeded, ended)
+}
+
+// TestFunctionsShareRoom has more functions than workers: none of their jobs may be chosen only to be put back into line.
+func TestFunctionsShareRoom(t *testing.T) {
+	r := newRig(t, `
+import time
+import headrace as hr
+app = hr.App()
+
+def nap(name: str):
+    def function() -> None: time.sleep(0.005)
+    function.__name__ = name
+    return function
+
+for name in "abcdef":
+    app.job()(nap(name))
+`)
+	var ids []ID
+	for i := range 90 {
+		ids = append(ids, r.enqueue(Request{Function: string("abcdef"[i%6])}))
+	}
+	for _, id := range ids {
+		r.wait(id, Succeeded)
+		running := 0
+		events, err := r.jobs.Events(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Kind == "state" && strings.Contains(string(e.Data), `"running"`) {
+				running++
+			}
+		}
+		if running != 1 {
+			t.Errorf("job %s was started %d times", id, running)
+		}
 	}
 }

@@ -202,6 +202,14 @@ func (l *line) pop(b *job) {
 	}
 }
 
+// refund makes up for a pop after which the job is in line again without having run. Otherwise the less a priority is served, the more it
+// would lose by a pool that has no room after all.
+func (b *job) refund() {
+	if b.turn != nil {
+		b.turn.lane.pass -= 1 / weights[b.Priority]
+	}
+}
+
 // leave takes a job out of line, wherever it stands. Its entry is skipped later.
 func (l *line) leave(b *job) {
 	b.turn = nil

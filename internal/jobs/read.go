@@ -210,35 +210,41 @@ func (j *Jobs) Attempts(id ID) ([]Attempt, error) {
 	return list, nil
 }
 
-// List returns jobs, newest first. It shows what was committed before the call.
+// List returns jobs, newest first. It shows what was committed before the call, of the index and of what the index does not know yet.
 func (j *Jobs) List(ctx context.Context, f Filter) ([]Info, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
 	f.Limit = min(f.Limit, 1000)
 	j.mu.Lock()
-	queues := slices.Collect(maps.Keys(j.queues))
+	queues, changed := slices.Collect(maps.Keys(j.queues)), slices.Concat(j.writing, j.dirty, j.young)
 	j.mu.Unlock()
 	rows, err := j.index.list(ctx, f, queues)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Info, 0, len(rows))
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	settled := make(map[ID]bool, len(rows)) // the index has their last state
 	for i := range rows {
-		if b := j.find(rows[i].id); b == nil || !b.dirty {
+		settled[rows[i].id] = true
+	}
+	for _, b := range changed {
+		delete(settled, b.ID)
+	}
+	list := make([]Info, 0, len(rows))
+	for i := range rows {
+		if settled[rows[i].id] {
 			list = append(list, rows[i].Info)
 		}
 	}
-	for _, dirty := range [][]*job{j.dirty, j.young} {
-		for _, b := range dirty {
-			if f.matches(b) {
-				list = append(list, infoOf(b))
-			}
+	j.mu.Lock()
+	for _, b := range changed {
+		if f.matches(b) {
+			list = append(list, infoOf(b))
 		}
 	}
+	j.mu.Unlock()
 	slices.SortFunc(list, func(a, b Info) int { return strings.Compare(b.ID, a.ID) })
+	list = slices.CompactFunc(list, func(a, b Info) bool { return a.ID == b.ID }) // a job changed while it was being written
 	return list[:min(len(list), f.Limit)], nil
 }
 

@@ -36,11 +36,12 @@ type rig struct {
 	pool   *workers.Pool
 
 	minFree int64 // bytes; none if negative
+	workers int
 }
 
 func newRig(t testing.TB, app string, change ...func(*config.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), config: config.Default(), minFree: -1}
+	r := &rig{t: t, dir: t.TempDir(), config: config.Default(), minFree: -1, workers: 2}
 	r.config.Engine.Data = filepath.Join(r.dir, "data")
 	for _, c := range change {
 		c(r.config)
@@ -80,7 +81,7 @@ func (r *rig) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.pool, err = workers.Open(r.ctx(), workers.Config{Name: "default", App: filepath.Join(r.dir, "app.py"), Min: 2, Max: 2, Zygote: true,
+	r.pool, err = workers.Open(r.ctx(), workers.Config{Name: "default", App: filepath.Join(r.dir, "app.py"), Min: r.workers, Max: r.workers, Zygote: true,
 		Runtime: runtime, CancelGrace: 400 * time.Millisecond, Spool: filepath.Join(r.dir, "data", "spool")}, quiet{}, log)
 	if err != nil {
 		r.t.Fatal(err)
