@@ -281,8 +281,16 @@ func TestMany(t *testing.T) {
 	if got := r.do("POST", "/v1/jobs", "[]"); got.status != 202 || len(got.json(t)["jobs"].([]any)) != 0 {
 		t.Error(got)
 	}
-	if got := r.do("POST", "/v1/jobs", "{\"function\":\"noop\"}\n{", "Content-Type", "application/x-ndjson"); got.code(t) != "HR2001" {
-		t.Error(got)
+	lines = r.do("POST", "/v1/jobs", "{\"function\":\"noop\"}\n{\"ref\":\"x\",\n\r\n \x00\n{\"function\":\"noop\"} {}\n{\"function\":\"noop\"}", "Content-Type", "application/x-ndjson")
+	if lines.status != 207 {
+		t.Fatal(lines)
+	}
+	for i, want := range []string{"", "byte 31, 2:12", "byte 35, 4:2", "byte 57, 5:21", ""} { // a line that cannot be read is refused by itself
+		result := lines.json(t)["jobs"].([]any)[i].(map[string]any)
+		p, refused := result["error"].(map[string]any)
+		if refused != (want != "") || refused && (p["code"] != "HR2001" || p["where"] != want) {
+			t.Errorf("line %d: %v, want %q", i, result, want)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ type item struct {
 	stored  bool
 }
 
-// enqueueMany answers POST /v1/jobs. A body that is not JSON is refused as a whole, everything else is the matter of one entry.
+// enqueueMany answers POST /v1/jobs. An array that is not JSON is refused as a whole, everything else is the matter of one entry.
 func (s *Server) enqueueMany(r *exchange.Request) error {
 	body, done, err := r.Borrow(int64(s.Config.Server.MaxJSON))
 	if err != nil {
@@ -72,25 +72,39 @@ func (s *Server) enqueueMany(r *exchange.Request) error {
 // split takes the body apart.
 func (s *Server) split(body []byte, lines bool) (items []item, err error) {
 	scan := strictjson.New(body, s.depth)
-	one := func() error {
+	next := func() (*item, error) {
 		if len(items) == s.Config.Jobs.MaxJobsPerRequest {
-			return problem.New("HR1003", "more than %d jobs in one request", len(items)).Hinting("send several requests, or raise jobs.max_jobs_per_request")
+			return nil, problem.New("HR1003", "more than %d jobs in one request", len(items)).Hinting("send several requests, or raise jobs.max_jobs_per_request")
 		}
 		items = append(items, item{})
-		return s.entry(scan, &items[len(items)-1])
+		return &items[len(items)-1], nil
 	}
-	if !lines {
-		if err = scan.Array(one); err == nil {
-			err = scan.End()
+	if lines {
+		for line := scan.Line(); line != nil; line = scan.Line() {
+			it, err := next()
+			if err != nil {
+				return nil, err
+			}
+			if err = s.entry(line, it); err == nil {
+				err = line.End()
+			}
+			if err != nil {
+				*it = item{receipt: jobs.Receipt{Err: err}}
+			}
 		}
-		return items, err
+		return items, nil
 	}
-	for scan.Next() != 0 {
-		if err := one(); err != nil {
-			return nil, err
+	err = scan.Array(func() error {
+		it, err := next()
+		if err != nil {
+			return err
 		}
+		return s.entry(scan, it)
+	})
+	if err == nil {
+		err = scan.End()
 	}
-	return items, scan.End()
+	return items, err
 }
 
 // entry reads one entry. What it returns is wrong with the JSON; what is wrong with the entry is in its receipt.

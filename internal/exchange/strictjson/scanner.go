@@ -62,6 +62,21 @@ func (s *Scanner) End() error {
 	return nil
 }
 
+// Line returns a scanner of the next line that is not blank, nil at the end, for texts with a document in each line. The places that it
+// tells are those in the whole text.
+func (s *Scanner) Line() *Scanner {
+	if s.Next(); s.pos == len(s.doc) {
+		return nil
+	}
+	end := len(s.doc)
+	if n := bytes.IndexByte(s.doc[s.pos:], '\n'); n >= 0 {
+		end = s.pos + n
+	}
+	line := &Scanner{doc: s.doc[:end], pos: s.pos, most: s.most}
+	s.pos = end
+	return line
+}
+
 // Value reads the next value, whatever it is, and returns its bytes.
 func (s *Scanner) Value() ([]byte, error) {
 	c := s.Next()

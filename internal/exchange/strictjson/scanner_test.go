@@ -100,6 +100,38 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
+func FuzzLine(f *testing.F) {
+	f.Add([]byte("{}\n\n [1,\r\n2]\n\x00"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		scan, lines := strictjson.New(text, 20), 0
+		for line := scan.Line(); line != nil; line = scan.Line() {
+			lines++
+			from := line.Offset()
+			_, err := line.Value()
+			if err == nil {
+				err = line.End()
+			}
+			// A line is read as it would be alone, and the next one begins behind it.
+			alone, _, _ := bytes.Cut(text[from:], []byte("\n"))
+			if want := strictjson.Check(alone, 20); (err == nil) != (want == nil) {
+				t.Fatalf("%q: %v, alone %v", alone, err, want)
+			}
+			if scan.Offset() != from+len(alone) || line.Offset() > scan.Offset() {
+				t.Fatalf("%q: read to %d, the line ends at %d of %d", text, line.Offset(), scan.Offset(), from+len(alone))
+			}
+		}
+		want := 0
+		for line := range bytes.Lines(text) {
+			if len(bytes.Trim(line, " \t\r\n")) > 0 {
+				want++
+			}
+		}
+		if lines != want {
+			t.Fatalf("%q: %d lines, want %d", text, lines, want)
+		}
+	})
+}
+
 func FuzzText(f *testing.F) {
 	f.Add("plain")
 	f.Add("\x00\"\\ä\xff\u2028")
