@@ -185,6 +185,9 @@ func (p *Pool) tend() {
 		p.mu.Lock()
 		p.cpu = cpu
 		for i, w := range look {
+			if w.reason == "out_of_memory" { // what it had when it was killed is told of its death; by now it may have less
+				continue
+			}
 			w.rss = sizes[i]
 			if most := p.cfg.MaxMemory; most > 0 && w.rss > most && w.state >= Busy && w.state < Dead {
 				p.log.Warn("worker is over its memory limit", "worker", w.name, "resident", w.rss, "limit", most)
