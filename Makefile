@@ -105,7 +105,7 @@ test/orders: $(BIN) $(DEMO_VENV)/.done $(ORDERS) ## The paint shop: every policy
 .PHONY: test/live
 test/live: $(BIN) ## Live connections: published clients of three languages, restarts and kills, bad input
 	test/live/setup
-	HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 9m ./test/live
+	GORACE="$(GORACE) suppressions=$(abspath test/live/race.supp)" HEADRACE_BIN=$(abspath $(BIN)) go test -race -count 1 -timeout 9m ./test/live
 
 .PHONY: test/hostile
 test/hostile: $(BIN) ## Hostile clients: requests that can be read in two ways, paths around policies, slow clients (LONG=1: longer, with slowhttptest)

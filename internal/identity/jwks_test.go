@@ -222,7 +222,7 @@ func TestServerThatHangs(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if took := time.Since(began); took > 10*timeout {
+	if took := time.Since(began); took > 25*timeout { // one after another they would need 50
 		t.Errorf("took %v", took)
 	}
 }

@@ -107,6 +107,7 @@ describe('fleet', { timeout: 120_000 }, () => {
       await page.fill('#callsign', callsign)
       await page.press('#callsign', 'Enter')
       await page.waitForFunction(() => document.getElementById('track').dataset.offsets)
+      await page.locator('#track[data-subscribed=true]').waitFor({ state: 'attached' }) // who has read the history only has nothing to recover
     }
     const before = (await offsets(bob)).length
     network.cut()

@@ -201,7 +201,7 @@ func TestHTTP3Streams(t *testing.T) {
 						return errors.New("streams have no end")
 					}
 					if err == nil {
-						_, err = s.Write(append(begin, 0)[:max(len(begin), 1)])
+						_, err = s.Write(slices.Concat(begin, []byte{0})[:max(len(begin), 1)])
 					}
 					if err != nil {
 						return ended3(err)

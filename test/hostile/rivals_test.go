@@ -26,7 +26,7 @@ master_process off; daemon off; pid DIR/pid; error_log DIR/error.log;
 events {}
 http {
   access_log off;
-  client_header_timeout 1s; client_body_timeout 1s; keepalive_timeout 1s; send_timeout 2s; lingering_close off;
+  client_header_timeout 2s; client_body_timeout 2s; keepalive_timeout 2s; send_timeout 2s; lingering_close off;
   client_body_temp_path DIR/b; proxy_temp_path DIR/p; fastcgi_temp_path DIR/f; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
   upstream up { server UPSTREAM; keepalive 16; }
@@ -43,12 +43,12 @@ http {
 	{"HAProxy", "p", "haproxy.cfg", `
 defaults
   mode http
-  timeout client 1s
-  timeout http-request 1s
-  timeout http-keep-alive 1s
-  timeout connect 1s
+  timeout client 2s
+  timeout http-request 2s
+  timeout http-keep-alive 2s
+  timeout connect 2s
   timeout server 2s
-  timeout tunnel 1s
+  timeout tunnel 2s
 frontend in
   bind LISTEN
   http-request deny status 413 if { path_beg /small/ } { req.hdr_val(content-length) gt 1024 }

