@@ -155,6 +155,7 @@ function tracked() {
   $('track').dataset.offsets = offsets.join(' ')
   $('track').dataset.seconds = points.map(({ after }) => after).join(' ')
   $('track').dataset.recovered = recovered
+  $('track').dataset.subscribed = track.subscribed
   $('track').textContent = `${points.length} position${points.length === 1 ? '' : 's'} of its track${recovered ? `, ${recovered} caught up after the connection was lost` : ''}`
   profile()
 }

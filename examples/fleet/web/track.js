@@ -5,6 +5,7 @@ export class Track {
   points = [] // of this flight
   offsets = [] // in the order they came, to see that none is missing or there twice
   recovered = 0
+  subscribed = false // the history may be there before
 
   constructor(client, id, changed) {
     Object.assign(this, { client, id, changed, channel: `track:${id}` })
