@@ -129,7 +129,8 @@ func (b *bench) method() string {
   that the server keeps in its pool (at most 64). headrace lets go of the pages of its own program that it does not need (internal/trim).
 - 8: peak of the resident memory during a download and an upload of %s minus that before, after %d requests.
 - 9: one client, %d pairs; three upstreams in processes of their own, asked by one merged request, against one of them through a plain route of the same server.
-  In the second row an upstream needs %v to answer.
+  In the second part an upstream needs %v to answer. Beside each ratio that of a client without a gateway, which sends all questions and then reads
+  the answers: so much of it is the machine's, where three upstreams share the cores with who asks them.
 - 10: %d reloads by SIGHUP, each with other routes, at the load of 6; each must be in effect before the next. Failed: no answer, another status, or the
   connection closed. 11: the upstream is replaced by another process at another port: new process, reload, 100 ms, SIGTERM to the old one, %d times, at
   the load of 6.

@@ -37,9 +37,9 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 	defer s.stop()
 	for _, part := range []struct {
 		*figure
-		one, all *figure
-		path     string
-	}{{mergeNow, oneNow, allNow, "/small"}, {mergeLate, oneLate, allLate, "/wait"}} {
+		one, all, bare *figure
+		path           string
+	}{{mergeNow, oneNow, allNow, bareNow, "/small"}, {mergeLate, oneLate, allLate, bareLate, "/wait"}} {
 		for range mergePairs {
 			one, err := b.alone(ctx, s, part.path)
 			if err != nil {
@@ -52,6 +52,14 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 			b.note(part.one, c.title, milli(one))
 			b.note(part.all, c.title, milli(all))
 			b.note(part.figure, c.title, float64(all)/float64(one))
+			upstreams := append([]address{s.Upstream}, s.Others...)
+			if one, err = b.aside(upstreams[:1], part.path); err != nil {
+				return err
+			}
+			if all, err = b.aside(upstreams, part.path); err != nil {
+				return err
+			}
+			b.note(part.bare, c.title, float64(all)/float64(one))
 		}
 	}
 	return nil
@@ -73,4 +81,37 @@ func (b *bench) alone(ctx context.Context, s *server, path string) (time.Duratio
 		return 0, err
 	}
 	return result.Latency.Percentile(50), result.Error
+}
+
+// aside is the median latency of a client that asks upstreams itself, all at once, and waits for the last answer.
+func (b *bench) aside(upstreams []address, path string) (time.Duration, error) {
+	conns, requests := make([]*load.Conn, len(upstreams)), make([][]byte, len(upstreams))
+	for i, addr := range upstreams {
+		conn, err := load.Dial(string(addr))
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		conns[i], requests[i] = conn, request{addr: addr, path: path}.text()
+	}
+	var latency load.Histogram
+	for start := time.Now(); time.Since(start) < b.merges/mergePairs; {
+		begun := time.Now()
+		for i, conn := range conns {
+			if _, err := conn.Write(requests[i]); err != nil {
+				return 0, err
+			}
+		}
+		for _, conn := range conns {
+			status, body, err := conn.Answer()
+			if err != nil {
+				return 0, err
+			}
+			if status != 200 {
+				return 0, fmt.Errorf("%s: status %d: %.200q", path, status, body)
+			}
+		}
+		latency.Record(time.Since(begun))
+	}
+	return latency.Percentile(50), nil
 }

@@ -37,9 +37,11 @@ var (
 	mergeNow    = &figure{name: "9. merge of 3 upstreams against asking one (ratio of p50)", least: "1.5", aim: "1.2"}
 	oneNow      = &figure{name: "– one (ms)"}
 	allNow      = &figure{name: "– merged (ms)"}
+	bareNow     = &figure{name: "– the same ratio for a client that asks the upstreams itself"}
 	mergeLate   = &figure{name: "– ratio, upstreams that need 2 ms", least: "1.5", aim: "1.2"}
 	oneLate     = &figure{name: "– one that needs 2 ms (ms)"}
 	allLate     = &figure{name: "– merged, upstreams that need 2 ms (ms)"}
+	bareLate    = &figure{name: "– the same ratio for a client that asks those upstreams itself"}
 	reloaded    = &figure{name: "10. failed requests during reloads", least: "0", aim: "0"}
 	replaced    = &figure{name: "11. failed requests while the upstream is replaced", least: "0", aim: "0"}
 
@@ -49,7 +51,7 @@ var (
 		fair.rate, fair.added50, fair.added99, fair.through50, fair.through99, fair.direct99,
 		light.rate, light.added50, light.added99, light.through50, light.through99, light.direct99,
 		idleRSS, idlePSS, idleBefore, download, uploaded,
-		mergeNow, oneNow, allNow, mergeLate, oneLate, allLate, reloaded, replaced,
+		mergeNow, oneNow, allNow, bareNow, mergeLate, oneLate, allLate, bareLate, reloaded, replaced,
 	}
 )
 

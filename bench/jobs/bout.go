@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
@@ -138,8 +137,7 @@ func (b *bout) settle(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// note adds a figure of this contender to the report, and shows how the run gets on.
+// note adds a figure of this contender to the report.
 func (b *bout) note(figure string, value float64) {
-	b.report.add(figure, b.name(), value)
-	fmt.Fprintf(os.Stderr, "%s  %-8s  %s: %s\n", time.Now().Format(time.TimeOnly), b.name(), strings.TrimSpace(figure), rig.Digits(value))
+	b.report.note(figure, b.name(), value)
 }

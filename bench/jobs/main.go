@@ -75,6 +75,10 @@ func measure(ctx context.Context, small bool, only string) error {
 		}
 		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", contender.name(), time.Since(begun).Seconds())
 	}
+	report.contenders = append(report.contenders, bare)
+	if err := floor(ctx, report, sizes); err != nil {
+		return fmt.Errorf("%s: %w", bare, err)
+	}
 	page := fmt.Sprintf("# Jobs beside their rivals\n\n`make bench/jobs`, %s, %.0f s.\n\n%s\n## Machine\n\n%s\n## Method\n\n%s",
 		started.Format(time.DateOnly), time.Since(started).Seconds(), report.table(), machine(), text)
 	fmt.Print(page)
@@ -240,10 +244,16 @@ func method(s sizes) string {
   framework, node:http). In 1 they enqueue with their own client: Celery apply_async and Dramatiq send (they have no bulk),
   BullMQ addBulk of 100, 8 at a time; headrace gets POST /v1/jobs with arrays of 100, 8 at a time.
 - CPU is user and system time of Redis or headrace and all workers. Memory is PSS.
+- 2: closed loop, so 256 connections wait for each other: at 15,000/s the mean would be 17 ms whatever the server does. Open loop: as many requests a
+  second, from when each was due; not for contenders that do not reach them.
+- %s is no rival and no job system: the HTTP library of headrace, a file and fdatasync (bench/jobs/bare), which nothing runs from. It tells what
+  the machine leaves of the latencies of 2.
 - 3: half load is half of what 1 or 2 sustained, whichever is less; the common load is 200/s. Open loop: due is when the request
   should have been sent.
 - 5: one job runs, the other worker is idle, the process of the job gets SIGKILL. Celery has task_reject_on_worker_lost set; without it
   the job is marked failed and not run again. Worker processes of rivals that end are started again at once, as by a service manager:
   Dramatiq ends all its processes when one is killed.
-`, s.repeat, s.kills)
+- 9: the thread that makes the load goes before all others (SCHED_FIFO, as root), so that what it waits for a core while the workers burn is not
+  counted as the server's.
+`, s.repeat, s.kills, bare)
 }

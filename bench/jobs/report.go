@@ -3,9 +3,12 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/headrace/headrace/bench/load"
 	"github.com/headrace/headrace/bench/rig"
 )
 
@@ -20,6 +23,8 @@ const (
 	singleRate   = "2. single enqueues over HTTP, 256 connections (1/s)"
 	singleP50    = "   p50 (ms)"
 	singleP99    = "   p99 (ms)"
+	givenP50     = "   open loop at 15,000/s: p50 (ms)"
+	givenP99     = "   open loop at 15,000/s: p99 (ms)"
 	pickupRate   = " (jobs/s)"
 	pickupP50    = ": due → start p50 (ms)"
 	pickupP99    = ": due → start p99 (ms)"
@@ -41,7 +46,7 @@ const (
 
 // figures is the order of the table.
 var figures = []string{
-	jobRate, jobCPU, jobCPUClient, jobMemory, jobSynced, jobWritten, singleRate, singleP50, singleP99,
+	jobRate, jobCPU, jobCPUClient, jobMemory, jobSynced, jobWritten, singleRate, singleP50, singleP99, givenP50, givenP99,
 	halfLoad + pickupRate, halfLoad + pickupP50, halfLoad + pickupP99, halfLoad + pickupAckP50, halfLoad + pickupAckP99,
 	lowLoad + pickupRate, lowLoad + pickupP50, lowLoad + pickupP99, lowLoad + pickupAckP50, lowLoad + pickupAckP99,
 	callRate, callP50, callP99, killRerun, replacement, uploadGrowth, idleMemory, staticIdle, staticBusy, staticRatio,
@@ -67,6 +72,18 @@ func (r *report) add(figure, contender string, value float64) {
 		r.values[figure] = map[string][]float64{}
 	}
 	r.values[figure][contender] = append(r.values[figure][contender], value)
+}
+
+// note is add, and shows how the run gets on.
+func (r *report) note(figure, contender string, value float64) {
+	r.add(figure, contender, value)
+	fmt.Fprintf(os.Stderr, "%s  %-9s  %s: %s\n", time.Now().Format(time.TimeOnly), contender, strings.TrimSpace(figure), rig.Digits(value))
+}
+
+// percentiles notes the median and the 99th percentile of latencies in ms.
+func (r *report) percentiles(p50, p99, contender string, latency *load.Histogram) {
+	r.note(p50, contender, milli(latency.Percentile(50)))
+	r.note(p99, contender, milli(latency.Percentile(99)))
 }
 
 func (r *report) say(figure, contender, words string) {
@@ -99,6 +116,7 @@ func (r *report) table() string {
 				continue
 			case contender == "headrace":
 				own = value
+			case contender == bare:
 			case !rivals || higher(figure) == (value > best):
 				best, rivals = value, true
 			}

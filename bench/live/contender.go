@@ -31,7 +31,10 @@ type contender struct {
 	twoFold bool                                                // publications are posted to a listener of their own
 }
 
-const own = "headrace"
+const (
+	own  = "headrace"
+	bare = "bare sends" // no rival: what deliveries cost the kernel
+)
 
 func contenders() []*contender {
 	rival := func(argv ...string) func(string, string, string) ([]string, error) {
@@ -40,6 +43,7 @@ func contenders() []*contender {
 	named := func(into []byte, channel, _, data string) []byte {
 		return post(into, "/publish", fmt.Sprintf(`{"channel":%q,"data":%s}`, channel, data))
 	}
+	all := func(into []byte, _, _, data string) []byte { return post(into, "/publish", data) }
 	return []*contender{
 		{
 			title: own, path: "/live/websocket", dialect: swarm.Centrifuge, recover: true, twoFold: true,
@@ -61,7 +65,13 @@ func contenders() []*contender {
 			title: "ws", path: "/", dialect: swarm.Plain, inQuery: true,
 			about:   "Node, no protocol and no channels: everybody gets everything",
 			argv:    rival("node", filepath.Join(buildDir, "ws.mjs")),
-			publish: func(into []byte, _, _, data string) []byte { return post(into, "/publish", data) },
+			publish: all,
+		},
+		{
+			title: bare, path: "/", dialect: swarm.Plain, inQuery: true,
+			about:   "no rival and no server: one thread that sends each publication to every socket (bench/live/bare), only in 2",
+			argv:    rival(filepath.Join(buildDir, "bare")),
+			publish: all,
 		},
 		{
 			title: "Socket.IO", path: "/socket.io/?EIO=4&transport=websocket", dialect: swarm.SocketIO, recover: true, publish: named,

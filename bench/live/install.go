@@ -29,6 +29,9 @@ func install(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare"); err != nil {
+		return err
+	}
 	return do(ctx, filepath.Join(rivalsDir, "centrifuge"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "centrifuge"), ".")
 }
 

@@ -135,11 +135,16 @@ func (b *bench) run(ctx context.Context, all []*contender) error {
 		return nil
 	}
 	if b.wanted("memory") || b.wanted("idle") {
-		if err := stage("memory, idle", func() error { return b.parked(ctx, all) }); err != nil {
+		servers := slices.DeleteFunc(slices.Clone(all), func(c *contender) bool { return c.title == bare })
+		if err := stage("memory, idle", func() error { return b.parked(ctx, servers) }); err != nil {
 			return err
 		}
 	}
 	for _, c := range all {
+		b, wanted := b, b.wanted
+		if c.title == bare {
+			b = &bench{report: b.report, sizes: b.sizes, wanted: func(name string) bool { return name == "delivery" && wanted(name) }}
+		}
 		for _, s := range []struct {
 			names   []string
 			run     func(context.Context, *contender) error

@@ -114,6 +114,7 @@ func (r *report) table() string {
 				continue
 			case contender == own:
 				mine = value
+			case contender == bare:
 			case !rivals || f.higher == (value > best):
 				best, rivals = value, true
 			}

@@ -37,6 +37,9 @@ type client struct {
 // open makes the connections of a plan.
 func open(plan Plan) (*loop, error) {
 	runtime.LockOSThread()
+	if plan.Prompt {
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
+	}
 	l := &loop{plan: plan, result: &Result{}, clients: make([]client, 0, plan.Connections), events: make([]unix.EpollEvent, 256),
 		buffer: make([]byte, maxLine)}
 	var err error
@@ -85,6 +88,9 @@ func (l *loop) close() {
 		}
 	}
 	_ = unix.Close(l.epoll)
+	if l.plan.Prompt {
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0)
+	}
 	runtime.UnlockOSThread()
 }
 

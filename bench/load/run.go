@@ -16,6 +16,10 @@ type Plan struct {
 	Duration    time.Duration                         // no request begins after it; 0 is no limit
 	Next        func(request int, into []byte) []byte // appends the whole request
 	Check       func(request, status int, body []byte, begun, ended time.Time) error
+
+	// Prompt has the thread go before all others (SCHED_FIFO), if the system allows it: where something else takes all cores, what the load
+	// waits for one is no latency of the server. For low rates: at high ones, waking for every single answer is load of its own.
+	Prompt bool
 }
 
 // Result is what a run saw.
