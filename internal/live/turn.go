@@ -86,10 +86,10 @@ func (s *Session) later(id uint32, f func(*turn) error) error {
 		if err := f(t); err != nil {
 			t.fail(id, err)
 		}
-		t.flush()
 		s.mu.Lock()
-		s.busy--
+		s.busy-- // before the client can know and send the next
 		s.mu.Unlock()
+		t.flush()
 	})
 	return nil
 }
