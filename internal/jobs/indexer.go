@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -39,15 +40,25 @@ func (j *Jobs) indexing(ctx context.Context) {
 	}
 }
 
+// rowBuffers spares the collector a megabyte for each round.
+var rowBuffers = sync.Pool{New: func() any { return new([]row) }}
+
 // flush writes the changed jobs in batches small enough that a reader does not wait long.
 func (j *Jobs) flush() {
-	const batch = 2000
+	const batch = 1000
 	changed, upTo := j.changed(time.Now())
 	defer j.written()
-	rows := make([]row, 0, min(batch, len(changed)))
+	buffer := rowBuffers.Get().(*[]row)
+	rows := *buffer
+	defer func() {
+		clear(rows)
+		*buffer = rows[:0]
+		rowBuffers.Put(buffer)
+	}()
 	for len(changed) > 0 {
 		part := changed[:min(batch, len(changed))]
 		changed = changed[len(part):]
+		clear(rows)
 		rows = rows[:0]
 		j.mu.Lock()
 		for _, b := range part {

@@ -113,6 +113,9 @@ func (b *job) number() int { return int(b.failures+b.crashes) + 1 }
 func (b *job) note(at time.Time, kind string, data []byte) uint32 {
 	b.events++
 	m := b.extra()
+	if m.history == nil {
+		m.history = make([]Event, 0, 3) // a plain job has no more
+	}
 	m.history = append(m.history, Event{N: b.events, At: at, Kind: kind, Data: data})
 	return b.events
 }

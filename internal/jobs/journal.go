@@ -152,9 +152,11 @@ func (j *journal) open() *frame {
 	if n := len(j.queue); n > 0 && len(j.queue[n-1].body) < maxFrame {
 		return j.queue[n-1]
 	}
-	f := &frame{body: make([]byte, frameHeader, 4<<10)}
+	var f *frame
 	if n := len(j.spare); n > 0 {
 		f, j.spare = j.spare[n-1], j.spare[:n-1]
+	} else {
+		f = &frame{body: make([]byte, frameHeader, 4<<10)}
 	}
 	j.queue = append(j.queue, f)
 	return f

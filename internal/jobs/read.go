@@ -39,21 +39,14 @@ type Info struct {
 func infoOf(b *job) Info {
 	i := Info{
 		ID: b.ID.String(), Function: b.Function, Queue: b.Queue, State: b.seen().String(), Priority: b.Priority.String(), Key: b.Key, Tags: b.Tags,
-		Attempt: int(b.failures + b.crashes), Worker: b.worker, Created: b.Created.UTC(), Error: b.error(),
+		Attempt: int(b.failures + b.crashes), Worker: b.worker, Error: b.error(),
+		Created: b.Created.UTC(), RunAt: b.RunAt.UTC(), Started: b.started.UTC(), Finished: b.ended().UTC(),
 	}
 	if s := b.seen(); s == Running || s == Succeeded {
 		i.Attempt++
 	}
 	if b.Parent != (ID{}) {
 		i.Parent = b.Parent.String()
-	}
-	for _, t := range []struct {
-		from time.Time
-		to   *time.Time
-	}{{b.RunAt, &i.RunAt}, {b.started, &i.Started}, {b.ended(), &i.Finished}} {
-		if !t.from.IsZero() {
-			*t.to = t.from.UTC()
-		}
 	}
 	if b.Caller != nobody {
 		i.User = b.Caller.Value().User

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
+	"runtime"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,6 +69,10 @@ func (j *Jobs) Retain(ctx context.Context, now time.Time) error {
 	return j.trim(ctx)
 }
 
+// stride is how many rows of the index the retention passes or deletes at once. It has a million of them to look at, perhaps, while requests wait for
+// the processor and ended jobs for the file.
+const stride = 500
+
 // retain deletes the ended jobs of a queue that are too old or too many, state by state.
 func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now time.Time) error {
 	for s := Succeeded; s <= Expired; s++ {
@@ -74,54 +80,111 @@ func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now 
 		if s == Succeeded {
 			limit = keep.Succeeded
 		}
-		cut := int64(0)
+		cut, err := x.over(ctx, queue, s, limit.Count)
+		if err != nil {
+			return err
+		}
 		if limit.Age > 0 {
-			cut = now.Add(-limit.Age).UnixNano()
+			cut = max(cut, now.Add(-limit.Age).UnixNano())
 		}
-		if limit.Count > 0 {
-			var at int64
-			err := x.db.QueryRowContext(ctx, "SELECT finished FROM jobs WHERE queue = ? AND state = ? ORDER BY finished DESC LIMIT 1 OFFSET ?",
-				queue, int64(s), limit.Count).Scan(&at)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		for cut > 0 {
+			deleted, err := x.delete(ctx, queue, s, cut)
+			if err != nil {
 				return err
 			}
-			cut = max(cut, at)
-		}
-		for _, statement := range []string{
-			"DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ?)",
-			"DELETE FROM blobs WHERE job IN (SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ?)",
-			"DELETE FROM jobs WHERE queue = ? AND state = ? AND finished <= ?",
-		} {
-			if _, err := x.db.ExecContext(ctx, statement, queue, int64(s), cut); err != nil {
-				return err
+			if deleted < stride {
+				break
 			}
+			runtime.Gosched()
 		}
 	}
 	return nil
 }
 
+// over is when the last of those jobs ended that are too many, 0 if there are none. A count of 0 is no limit.
+func (x *index) over(ctx context.Context, queue string, s State, count int) (int64, error) {
+	at, id := int64(math.MaxInt64), []byte{}
+	for left := count; left > 0; left -= stride {
+		err := x.db.QueryRowContext(ctx, `SELECT finished, id FROM jobs WHERE queue = ? AND state = ? AND (finished, id) <= (?, ?)
+			ORDER BY finished DESC, id DESC LIMIT 1 OFFSET ?`, queue, int64(s), at, id, min(left, stride)).Scan(&at, &id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, nil
+		}
+		if err != nil || left <= stride {
+			return at, err
+		}
+		runtime.Gosched()
+	}
+	return 0, nil
+}
+
+// delete deletes the oldest jobs of a state that ended up to a time, as many as a stride, and returns how many.
+func (x *index) delete(ctx context.Context, queue string, s State, upTo int64) (int64, error) {
+	tx, err := x.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	const oldest = "(SELECT id FROM jobs WHERE queue = ? AND state = ? AND finished <= ? ORDER BY finished, id LIMIT ?)"
+	var done sql.Result
+	for _, statement := range []string{"DELETE FROM events WHERE job IN ", "DELETE FROM blobs WHERE job IN ", "DELETE FROM jobs WHERE id IN "} {
+		if done, err = tx.ExecContext(ctx, statement+oldest, queue, int64(s), upTo, stride); err != nil {
+			return 0, err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, err
+	}
+	return done.RowsAffected()
+}
+
 // oldest is the lowest journal sequence that an ended job of the index needs, or 0.
-func (x *index) oldest(ctx context.Context) (seq uint64, err error) {
-	var found sql.NullInt64
-	err = x.db.QueryRowContext(ctx, "SELECT min(seq) FROM jobs WHERE finished > 0 AND seq > 0").Scan(&found)
-	return uint64(found.Int64), err
+func (x *index) oldest(ctx context.Context) (uint64, error) {
+	lowest, last := int64(math.MaxInt64), []byte{}
+	for {
+		var passed int
+		var found sql.NullInt64
+		err := x.db.QueryRowContext(ctx, `SELECT count(*), max(id), min(CASE WHEN finished > 0 AND seq > 0 THEN seq END)
+			FROM (SELECT id, finished, seq FROM jobs WHERE id > ? ORDER BY id LIMIT ?)`, last, stride).Scan(&passed, &last, &found)
+		if err != nil {
+			return 0, err
+		}
+		if found.Valid {
+			lowest = min(lowest, found.Int64)
+		}
+		if passed < stride {
+			break
+		}
+		runtime.Gosched()
+	}
+	if lowest == math.MaxInt64 {
+		return 0, nil
+	}
+	return uint64(lowest), nil
 }
 
 // trim carries live jobs that hold back the journal to its end, and purges what nothing needs.
 func (j *Jobs) trim(ctx context.Context) error {
-	oldest, err := j.index.oldest(ctx)
-	if err != nil {
-		return err
-	}
-	j.mu.Lock()
+	j.mu.Lock() // before the index is read: a job that ends meanwhile is in one of both
 	floor := j.committedSeq
-	if oldest > 0 {
-		floor = min(floor, oldest)
-	}
 	for _, b := range j.recent {
 		floor = min(floor, b.seq)
 	}
 	lowest := floor
+	for _, b := range j.live {
+		if b.seq > 0 {
+			lowest = min(lowest, b.seq)
+		}
+	}
+	j.mu.Unlock()
+	oldest, err := j.index.oldest(ctx)
+	if err != nil {
+		return err
+	}
+	if oldest > 0 {
+		floor, lowest = min(floor, oldest), min(lowest, oldest)
+	}
+	j.mu.Lock()
 	for _, b := range j.live {
 		if b.seq == 0 {
 			continue
@@ -132,7 +195,6 @@ func (j *Jobs) trim(ctx context.Context) error {
 				return err
 			}
 		}
-		lowest = min(lowest, b.seq)
 	}
 	trimming := lowest > j.trimmed+carryLag/4
 	wait := &receipt{done: make(chan struct{})}
