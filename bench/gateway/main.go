@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,9 @@ func measure(ctx context.Context, quick bool, only, scenario string) error {
 	}
 	if b.wanted, err = rig.Choose(scenario, scenarios); err != nil {
 		return err
+	}
+	if _, err := exec.LookPath("h2load"); err != nil && (b.wanted("tls") || b.wanted("h2")) {
+		return errors.New("h2load is not installed (Debian: nghttp2-client)")
 	}
 	all := contenders()
 	var titles []string
