@@ -29,6 +29,7 @@ type contender struct {
 	argv    func(dir, addr, door string) ([]string, error)      // the command, told where clients connect and where publications are posted
 	publish func(into []byte, channel, key, data string) []byte // appends the request that publishes; key makes it idempotent where that is known
 	twoFold bool                                                // publications are posted to a listener of their own
+	only    string                                              // the one scenario that it takes part in; empty is all
 }
 
 const (
@@ -68,7 +69,7 @@ func contenders() []*contender {
 			publish: all,
 		},
 		{
-			title: bare, path: "/", dialect: swarm.Plain, inQuery: true,
+			title: bare, path: "/", dialect: swarm.Plain, inQuery: true, only: "delivery",
 			about:   "no rival and no server: one thread that sends each publication to every socket (bench/live/bare), only in 2",
 			argv:    rival(filepath.Join(buildDir, "bare")),
 			publish: all,

@@ -43,14 +43,14 @@ func TestDigits(t *testing.T) {
 
 func TestNamesAreChosenInAnyCase(t *testing.T) {
 	names := []string{"ws", "Socket.IO"}
-	picked, err := chosen("socket.io", names)
+	picked, err := rig.Choose("socket.io", names)
 	if err != nil || slices.ContainsFunc(names, func(n string) bool { return picked(n) != (n == "Socket.IO") }) {
 		t.Errorf("wrong choice, %v", err)
 	}
-	if all, err := chosen("", names); err != nil || !all("ws") {
+	if all, err := rig.Choose("", names); err != nil || !all("ws") {
 		t.Errorf("an empty list is not all, %v", err)
 	}
-	if _, err := chosen("uws", names); err == nil || !strings.Contains(err.Error(), "ws, Socket.IO") {
+	if _, err := rig.Choose("uws", names); err == nil || !strings.Contains(err.Error(), "ws, Socket.IO") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func measure(ctx context.Context, small bool, only, rivals string, connections i
 	if err := errors.Join(os.RemoveAll(runs), os.MkdirAll(runs, 0o755)); err != nil {
 		return err
 	}
-	wanted, err := chosen(only, scenarios)
+	wanted, err := rig.Choose(only, scenarios)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func measure(ctx context.Context, small bool, only, rivals string, connections i
 	for _, c := range all {
 		titles = append(titles, c.title)
 	}
-	takesPart, err := chosen(rivals, titles)
+	takesPart, err := rig.Choose(rivals, titles)
 	if err != nil {
 		return err
 	}
@@ -108,22 +108,6 @@ func measure(ctx context.Context, small bool, only, rivals string, connections i
 	return os.WriteFile(filepath.Join(results, "live.md"), []byte(page), 0o644)
 }
 
-// chosen reads a list of names, any case, and is whether a name is in it. An empty list holds all.
-func chosen(list string, names []string) (func(string) bool, error) {
-	picked := map[string]bool{}
-	for word := range strings.SplitSeq(list, ",") {
-		if list == "" {
-			break
-		}
-		at := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, strings.TrimSpace(word)) })
-		if at < 0 {
-			return nil, fmt.Errorf("%q is none of %s", word, strings.Join(names, ", "))
-		}
-		picked[names[at]] = true
-	}
-	return func(name string) bool { return list == "" || picked[name] }, nil
-}
-
 // run runs the scenarios that are wanted, one contender after another but for those that only wait.
 func (b *bench) run(ctx context.Context, all []*contender) error {
 	stage := func(name string, run func() error) error {
@@ -135,16 +119,12 @@ func (b *bench) run(ctx context.Context, all []*contender) error {
 		return nil
 	}
 	if b.wanted("memory") || b.wanted("idle") {
-		servers := slices.DeleteFunc(slices.Clone(all), func(c *contender) bool { return c.title == bare })
+		servers := slices.DeleteFunc(slices.Clone(all), func(c *contender) bool { return c.only != "" })
 		if err := stage("memory, idle", func() error { return b.parked(ctx, servers) }); err != nil {
 			return err
 		}
 	}
 	for _, c := range all {
-		b, wanted := b, b.wanted
-		if c.title == bare {
-			b = &bench{report: b.report, sizes: b.sizes, wanted: func(name string) bool { return name == "delivery" && wanted(name) }}
-		}
 		for _, s := range []struct {
 			names   []string
 			run     func(context.Context, *contender) error
@@ -155,7 +135,7 @@ func (b *bench) run(ctx context.Context, all []*contender) error {
 			{[]string{"acknowledge"}, b.acknowledge, []*figure{postP50, postP99, sendP50, sendP99}},
 			{[]string{"return"}, b.back, []*figure{cutTime, cutShare, killTime, killShare}},
 		} {
-			if !slices.ContainsFunc(s.names, b.wanted) {
+			if !slices.ContainsFunc(s.names, func(name string) bool { return b.wants(c, name) }) {
 				continue
 			}
 			err := stage(c.title+": "+strings.Join(s.names, ", "), func() error { return s.run(ctx, c) })

@@ -49,6 +49,11 @@ type bench struct {
 	wanted func(scenario string) bool
 }
 
+// wants tells whether the contender is to run the scenario.
+func (b *bench) wants(c *contender, scenario string) bool {
+	return b.wanted(scenario) && (c.only == "" || c.only == scenario)
+}
+
 // parked is scenarios 1 and 4: all contenders at the same time, because they do next to nothing and it takes a while.
 func (b *bench) parked(ctx context.Context, all []*contender) error {
 	type lot struct {
@@ -148,7 +153,7 @@ func (b *bench) fan(ctx context.Context, c *contender) error {
 		return err
 	}
 	rounds := 1
-	if b.wanted("connect") {
+	if b.wants(c, "connect") {
 		rounds = b.rounds
 	}
 	plan := s.plan(usual, b.connections)
@@ -164,12 +169,12 @@ func (b *bench) fan(ctx context.Context, c *contender) error {
 		if err != nil {
 			return err
 		}
-		if b.wanted("connect") {
+		if b.wants(c, "connect") {
 			b.note(connectRate, s.title, float64(b.connections)/took.Seconds())
 			b.note(connectCPU, s.title, micro(cpu(s.pid())-before)/float64(b.connections))
 		}
 	}
-	if !b.wanted("delivery") && !b.wanted("burst") {
+	if !b.wants(c, "delivery") && !b.wants(c, "burst") {
 		return nil
 	}
 	p, err := s.publisher(usual, small)
@@ -190,7 +195,7 @@ func (b *bench) fan(ctx context.Context, c *contender) error {
 			return err
 		}
 	}
-	if b.wanted("delivery") {
+	if b.wants(c, "delivery") {
 		var times []time.Duration
 		before := cpu(s.pid())
 		for range b.publishing {
@@ -204,7 +209,7 @@ func (b *bench) fan(ctx context.Context, c *contender) error {
 		slices.Sort(times)
 		b.note(spread, s.title, milli(times[len(times)/2]))
 	}
-	if b.wanted("burst") {
+	if b.wants(c, "burst") {
 		for range b.bursts {
 			before := cpu(s.pid())
 			took, err := next(burst)
