@@ -224,6 +224,11 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
 	upsert, upserts, event, refer := tx.Stmt(x.upsert), tx.Stmt(x.upserts), tx.Stmt(x.event), tx.Stmt(x.refer)
+	exec := func(statement *sql.Stmt, values ...any) error {
+		runtime.Gosched() // all of them take many times what a request does
+		_, err := statement.Exec(values...)
+		return err
+	}
 	values := make([]any, 0, rowsAtOnce*10)
 	for rest := rows; len(rest) > 0; {
 		n, statement := 1, upsert
@@ -236,20 +241,19 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 				return err
 			}
 		}
-		if _, err := statement.Exec(values...); err != nil {
+		if err := exec(statement, values...); err != nil {
 			return err
 		}
 		rest = rest[n:]
-		runtime.Gosched() // a round takes many times what a request does
 	}
 	for i := range rows {
 		for _, e := range rows[i].events {
-			if _, err := event.Exec(rows[i].id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
+			if err := exec(event, rows[i].id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
 				return err
 			}
 		}
 		for _, d := range rows[i].blobs {
-			if _, err := refer.Exec(rows[i].id[:], string(d)); err != nil {
+			if err := exec(refer, rows[i].id[:], string(d)); err != nil {
 				return err
 			}
 		}

@@ -51,14 +51,13 @@ func (j *Jobs) flush() {
 	buffer := rowBuffers.Get().(*[]row)
 	rows := *buffer
 	defer func() {
-		clear(rows)
+		clear(rows[:cap(rows)]) // it must not hold what the jobs held
 		*buffer = rows[:0]
 		rowBuffers.Put(buffer)
 	}()
 	for len(changed) > 0 {
 		part := changed[:min(batch, len(changed))]
 		changed = changed[len(part):]
-		clear(rows)
 		rows = rows[:0]
 		j.mu.Lock()
 		for _, b := range part {

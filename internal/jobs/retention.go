@@ -186,10 +186,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	for _, b := range j.live {
-		if b.seq == 0 {
-			continue
-		}
-		if b.seq+carryLag < floor && b.Args != nil && !b.ending && b.told() <= carryHistory {
+		if b.seq > 0 && b.seq+carryLag < floor && b.Args != nil && !b.ending && b.told() <= carryHistory {
 			if err := j.journal.append([]ticket{{kind: recCarry, job: b}}, b.carry()); err != nil {
 				j.mu.Unlock()
 				return err
