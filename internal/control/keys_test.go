@@ -25,7 +25,7 @@ func (r *rig) callKeys(call func(operation, path, body string, want int, headers
 	}
 	call("POST /v1/keys", "", `x`, 400)
 	call("GET /v1/keys", "", "", 200)
-	if got := call("GET /v1/keys", "/v1/keys?owner=ann", "", 200); !strings.Contains(got.body, id) || strings.Contains(got.body, "bob") || strings.Contains(got.body, text) {
+	if got := call("GET /v1/keys", "/v1/keys?owner=ann", "", 200); !strings.Contains(got.body, id) || strings.Contains(got.body, `"bob"`) || strings.Contains(got.body, text) {
 		r.t.Error(got)
 	}
 	call("GET /v1/keys", "/v1/keys?name=x", "", 400)

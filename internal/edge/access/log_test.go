@@ -104,7 +104,7 @@ func TestLines(t *testing.T) {
 	out := &sink{}
 	log := access.New(out, slog.Default())
 	at := serve(t, log, &config.Access{Sample: 1, Headers: []string{"X-Tenant", "Cookie"}, Redact: []string{"pin"}})
-	get(t, at+"/a%22b?x=1&pin=1234&api_key=geheim&%74oken=t", "X-Tenant", "acme", "Cookie", "session=geheim", "Authorization", "Bearer geheim",
+	get(t, at+"/a%22b?x=1&pin=geheim&api_key=geheim&%74oken=t", "X-Tenant", "acme", "Cookie", "session=geheim", "Authorization", "Bearer geheim",
 		"Referer", "http://page/?token=geheim", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	get(t, at+"/problem")
 	get(t, at+"/stream")
@@ -115,7 +115,7 @@ func TestLines(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &one); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		if strings.Contains(line, "geheim") || strings.Contains(line, "1234") {
+		if strings.Contains(line, "geheim") {
 			t.Errorf("a secret is logged: %s", line)
 		}
 		told = append(told, one)
