@@ -34,7 +34,7 @@ type Keep struct {
 type Retention struct {
 	// Oldest kept; 0s is no limit.
 	Age time.Duration `yaml:"age"`
-	// Most kept; 0 is no limit.
+	// Most kept; 0 is no limit. Of more than 500, there may be an eighth more for a while.
 	Count int `yaml:"count" min:"0"`
 }
 

@@ -29,6 +29,7 @@ type index struct {
 	upserts *sql.Stmt // rowsAtOnce rows
 	event   *sql.Stmt
 	refer   *sql.Stmt
+	bounds  bounds
 	log     *slog.Logger
 
 	trickled time.Time // when the system was told to write; the indexer alone
@@ -131,6 +132,7 @@ func (x *index) reset() error {
 			return err
 		}
 	}
+	x.bounds.forget()
 	return x.open()
 }
 
@@ -266,6 +268,7 @@ func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	x.bounds.added(rows)
 	if now := time.Now(); now.Sub(x.trickled) >= trickleEvery {
 		x.trickled = now
 		for _, suffix := range []string{"", "-wal"} {

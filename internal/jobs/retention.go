@@ -80,7 +80,7 @@ func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now 
 		if s == Succeeded {
 			limit = keep.Succeeded
 		}
-		cut, err := x.over(ctx, queue, s, limit.Count)
+		cut, err := x.over(ctx, shelf{queue, s}, limit.Count)
 		if err != nil {
 			return err
 		}
@@ -90,6 +90,7 @@ func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now 
 		for cut > 0 {
 			deleted, err := x.delete(ctx, queue, s, cut)
 			if err != nil {
+				x.bounds.forget()
 				return err
 			}
 			if deleted < stride {
@@ -101,21 +102,29 @@ func (x *index) retain(ctx context.Context, queue string, keep config.Keep, now 
 	return nil
 }
 
-// over is when the last of those jobs ended that are too many, 0 if there are none. A count of 0 is no limit.
-func (x *index) over(ctx context.Context, queue string, s State, count int) (int64, error) {
+// over is when the last of those jobs ended that are too many, 0 if there are none or too few to look for. A count of 0 is no limit.
+func (x *index) over(ctx context.Context, of shelf, count int) (int64, error) {
+	if count == 0 || x.bounds.within(of, count) {
+		return 0, nil
+	}
+	x.bounds.counting(of)
 	at, id := int64(math.MaxInt64), []byte{}
-	for left := count; left > 0; left -= stride {
+	for left := count; ; left -= stride {
 		err := x.db.QueryRowContext(ctx, `SELECT finished, id FROM jobs WHERE queue = ? AND state = ? AND (finished, id) <= (?, ?)
-			ORDER BY finished DESC, id DESC LIMIT 1 OFFSET ?`, queue, int64(s), at, id, min(left, stride)).Scan(&at, &id)
-		if errors.Is(err, sql.ErrNoRows) {
+			ORDER BY finished DESC, id DESC LIMIT 1 OFFSET ?`, of.queue, int64(of.state), at, id, min(left, stride)).Scan(&at, &id)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			x.bounds.counted(of, min(count, count-left+stride))
 			return 0, nil
-		}
-		if err != nil || left <= stride {
-			return at, err
+		case err != nil:
+			x.bounds.counted(of, -1)
+			return 0, err
+		case left <= stride:
+			x.bounds.counted(of, count) // as soon as those up to here are deleted
+			return at, nil
 		}
 		runtime.Gosched()
 	}
-	return 0, nil
 }
 
 // delete deletes the oldest jobs of a state that ended up to a time, as many as a stride, and returns how many.
@@ -135,12 +144,18 @@ func (x *index) delete(ctx context.Context, queue string, s State, upTo int64) (
 	if err := tx.Commit(); err != nil {
 		return 0, err
 	}
-	return done.RowsAffected()
+	n, err := done.RowsAffected()
+	x.bounds.deleted(int(n))
+	return n, err
 }
 
-// oldest is the lowest journal sequence that an ended job of the index needs, or 0.
+// oldest is the lowest journal sequence that an ended job of the index may need; MaxUint64 if none needs any.
 func (x *index) oldest(ctx context.Context) (uint64, error) {
-	lowest, last := int64(math.MaxInt64), []byte{}
+	if seq, known := x.bounds.floor(); known {
+		return seq, nil
+	}
+	x.bounds.looking()
+	lowest, among, last := uint64(math.MaxUint64), 0, []byte{}
 	for {
 		var passed int
 		var found sql.NullInt64
@@ -149,18 +164,18 @@ func (x *index) oldest(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
+		among += passed
 		if found.Valid {
-			lowest = min(lowest, found.Int64)
+			lowest = min(lowest, uint64(found.Int64))
 		}
 		if passed < stride {
 			break
 		}
 		runtime.Gosched()
 	}
-	if lowest == math.MaxInt64 {
-		return 0, nil
-	}
-	return uint64(lowest), nil
+	x.bounds.found(lowest, among)
+	seq, _ := x.bounds.floor()
+	return seq, nil
 }
 
 // trim carries live jobs that hold back the journal to its end, and purges what nothing needs.
@@ -181,9 +196,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if oldest > 0 {
-		floor, lowest = min(floor, oldest), min(lowest, oldest)
-	}
+	floor, lowest = min(floor, oldest), min(lowest, oldest)
 	j.mu.Lock()
 	for _, b := range j.live {
 		if b.seq > 0 && b.seq+carryLag < floor && b.Args != nil && !b.ending && b.told() <= carryHistory {

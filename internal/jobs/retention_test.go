@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -40,6 +41,7 @@ func TestRetentionOfManyJobs(t *testing.T) {
 		return n
 	}
 	lowest := func() uint64 {
+		x.bounds.forget()
 		seq, err := x.oldest(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -54,6 +56,7 @@ func TestRetentionOfManyJobs(t *testing.T) {
 	}
 	for _, keep := range []int{0, count, count - 2, 2*stride + together, 2 * stride, 2*stride - 1, stride, together, 1} {
 		before := left()
+		x.bounds.forget() // no slack
 		if err := x.retain(t.Context(), "q", config.Keep{Succeeded: config.Retention{Count: keep}}, began); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +75,7 @@ func TestRetentionOfManyJobs(t *testing.T) {
 			t.Errorf("the oldest of %d needs message %d", got, oldest)
 		}
 	}
-	if got := lowest(); got != 0 {
+	if got := lowest(); got != math.MaxUint64 {
 		t.Error("without jobs, message is needed:", got)
 	}
 	if err := x.write(t.Context(), rows, 1); err != nil {
@@ -85,4 +88,69 @@ func TestRetentionOfManyJobs(t *testing.T) {
 	if got, want := left(), count-101*together; got != want {
 		t.Errorf("%d are left after their time, want %d", got, want)
 	}
+}
+
+// TestRetentionLooksWhenItMust has the index change between passes of the retention, which reads it only if more than an eighth may have.
+func TestRetentionLooksWhenItMust(t *testing.T) {
+	x, err := openIndex(filepath.Join(t.TempDir(), "index"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = x.close() })
+	began, written := time.Now(), 0
+	add := func(n int, state State) {
+		rows := make([]row, n)
+		for i := range rows {
+			written++
+			rows[i] = row{Info: Info{Queue: "q", Finished: began.Add(time.Duration(written) * time.Millisecond)}, state: state, seq: uint64(written)}
+			rows[i].id = ID{byte(written >> 16), byte(written >> 8), byte(written)}
+		}
+		if err := x.write(t.Context(), rows, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pass := func(keep, left int, oldest uint64) {
+		t.Helper()
+		if err := x.retain(t.Context(), "q", config.Keep{Succeeded: config.Retention{Count: keep}, Dead: config.Retention{Count: 3}}, began); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := x.db.QueryRow("SELECT count(*) FROM jobs WHERE state = ?", int64(Succeeded)).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		seq, err := x.oldest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n != left || seq != oldest {
+			t.Errorf("%d are left if %d are kept, the oldest needs message %d; want %d and %d", n, keep, seq, left, oldest)
+		}
+	}
+	const keep = 2 * stride
+	add(keep-100, Succeeded)
+	pass(keep, keep-100, 1) // all are passed, and counted as two strides
+	add(keep/slack, Succeeded)
+	pass(keep, keep-100+keep/slack, 1) // as many as there may be without looking
+	add(1, Succeeded)
+	pass(keep, keep, 1) // 26 have gone, too few to look which is the lowest
+	add(keep/slack, Succeeded)
+	pass(keep, keep+keep/slack, 1)
+	add(1, Succeeded)
+	pass(keep, keep, 26+126+1)
+	add(5, Dead)
+	pass(keep, keep, 26+126+1) // of another state, and exact because they are few
+	var dead int
+	if err := x.db.QueryRow("SELECT count(*) FROM jobs WHERE state = ?", int64(Dead)).Scan(&dead); err != nil || dead != 3 {
+		t.Error(dead, err)
+	}
+	late := []row{{Info: Info{Queue: "q", Finished: began.Add(time.Hour)}, state: Cancelled, seq: 7, id: ID{0xff}}}
+	if err := x.write(t.Context(), late, 0); err != nil {
+		t.Fatal(err)
+	}
+	pass(keep, keep, 7) // a job that waited for long
+	pass(stride, stride, 7)
+	if err := x.reset(); err != nil {
+		t.Fatal(err)
+	}
+	pass(stride, 0, math.MaxUint64)
 }
