@@ -43,8 +43,8 @@ func (g *guest) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn.
-func (g *guest) Write(p []byte) (int, error) { return g.out.run(g.raw.Write, p) }
+// send is Write of the connection.
+func (g *guest) send(p []byte) (int, error) { return g.out.run(g.raw.Write, p) }
 
 func (t *transfer) run(wait func(func(fd uintptr) bool) error, p []byte) (int, error) {
 	t.mu.Lock()

@@ -79,10 +79,11 @@ func (r *rest) stop(ctx context.Context) {
 // guest is a plain connection of a door. Where the server lets it, it rests while it is idle.
 type guest struct {
 	*net.TCPConn
-	server *Server
-	early  []byte // was read while it rested
-	idle   bool   // the next request is waited for
-	rests  atomic.Bool
+	server          *Server
+	early           []byte // was read while it rested
+	idle            bool   // the next request is waited for
+	rests           atomic.Bool
+	readBy, writeBy due
 	socket
 	linger
 	turn
@@ -108,7 +109,17 @@ func (g *guest) SetReadDeadline(t time.Time) error {
 	if g.tired() && !t.IsZero() {
 		t = t.Add(restAfter - g.server.options.IdleTimeout)
 	}
-	return g.TCPConn.SetReadDeadline(t)
+	return g.readBy.set(g.TCPConn, (*net.TCPConn).SetReadDeadline, t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (g *guest) SetWriteDeadline(t time.Time) error {
+	return g.writeBy.set(g.TCPConn, (*net.TCPConn).SetWriteDeadline, t)
+}
+
+// SetDeadline implements net.Conn.
+func (g *guest) SetDeadline(t time.Time) error {
+	return errors.Join(g.SetReadDeadline(t), g.SetWriteDeadline(t))
 }
 
 // Read is the end of the connection, for the server, when it goes to rest.
@@ -121,12 +132,37 @@ func (g *guest) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	n, err := g.receive(b)
-	if n == 0 && g.tired() && errors.Is(err, os.ErrDeadlineExceeded) {
-		g.rests.Store(true)
-		return 0, io.EOF
+	for {
+		n, err := g.receive(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if g.readBy.moved(g.TCPConn, (*net.TCPConn).SetReadDeadline) {
+			continue
+		}
+		if g.tired() {
+			g.rests.Store(true)
+			return 0, io.EOF
+		}
+		return n, err
 	}
-	return n, err
+}
+
+// Write implements net.Conn.
+func (g *guest) Write(b []byte) (n int, err error) {
+	for {
+		var more int
+		more, err = g.send(b[n:])
+		if n += more; !errors.Is(err, os.ErrDeadlineExceeded) || !g.writeBy.moved(g.TCPConn, (*net.TCPConn).SetWriteDeadline) {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom: the kernel sends a file, and knows one deadline.
+func (g *guest) ReadFrom(r io.Reader) (int64, error) {
+	g.writeBy.settle(g.TCPConn, (*net.TCPConn).SetWriteDeadline)
+	return g.TCPConn.ReadFrom(r)
 }
 
 // Close closes the connection, or lets it rest.
