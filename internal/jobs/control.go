@@ -98,7 +98,7 @@ func (j *Jobs) revive(spec *Spec, r row, history []Event, now time.Time) (*job, 
 	b.extra().attempts, b.history = r.attempts, history
 	n := b.note(now, "state", stateEvent{State: "ready"}.json())
 	wait := &receipt{left: 1, done: make(chan struct{})}
-	if err := j.journal.append([]ticket{{kind: recEnqueue, job: b, event: n, waiter: wait}}, b.carry()); err != nil {
+	if err := j.journal.append([]ticket{{kind: recEnqueue, job: b, event: n, waiter: wait}}, *b.carry()); err != nil {
 		return nil, nil, err
 	}
 	delete(j.recent, b.ID)
@@ -261,7 +261,7 @@ func (j *Jobs) Pause(ctx context.Context, name string, paused bool) error {
 		return problem.New("HR2012", "no queue %q", name).At(name)
 	}
 	q.paused = paused
-	err := j.journal.append([]ticket{{kind: recQueue, waiter: wait}}, &record{kind: recQueue, name: name, paused: paused})
+	err := j.journal.append([]ticket{{kind: recQueue, waiter: wait}}, record{kind: recQueue, name: name, paused: paused})
 	j.mu.Unlock()
 	j.kick()
 	if err != nil {

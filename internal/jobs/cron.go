@@ -84,7 +84,7 @@ func (j *Jobs) planCrons(now time.Time) {
 		c.schedule, c.zone, c.missed = schedule, zone, o.Missed
 		if !c.known {
 			c.known = true
-			if err := j.journal.append([]ticket{{}}, &record{kind: recCron, name: fn.Name, at: now}); err != nil {
+			if err := j.journal.append([]ticket{{}}, record{kind: recCron, name: fn.Name, at: now}); err != nil {
 				j.log.Warn("schedule not recorded", "function", fn.Name, "error", err)
 			}
 		}

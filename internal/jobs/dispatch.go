@@ -12,6 +12,7 @@ import (
 
 // dispatching hands ready jobs to pools whenever either side changes.
 func (j *Jobs) dispatching(ctx context.Context) {
+	var chosen batch
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,7 +26,7 @@ func (j *Jobs) dispatching(ctx context.Context) {
 		}
 		j.mu.Unlock()
 		for _, p := range pools {
-			for j.fill(p) {
+			for j.fill(p, &chosen) {
 			}
 		}
 	}
@@ -38,19 +39,34 @@ type start struct {
 	limit time.Duration
 }
 
+// batch is what was taken out of line at once. Its memory is used again.
+type batch struct {
+	starts  []start
+	records []record
+	tickets []ticket
+}
+
+// clear lets go of the jobs.
+func (b *batch) clear() {
+	clear(b.starts)
+	clear(b.tickets)
+	b.starts, b.records, b.tickets = b.starts[:0], b.records[:0], b.tickets[:0]
+}
+
 // fill hands the pool what it has room for and tells whether there may be more.
-func (j *Jobs) fill(pool *workers.Pool) bool {
+func (j *Jobs) fill(pool *workers.Pool, chosen *batch) bool {
 	const most = 256 // jobs under one lock
 	now := time.Now()
 	j.mu.Lock()
-	starts, more := j.choose(pool, most, now)
+	more := j.choose(pool, most, now, chosen)
 	j.mu.Unlock()
-	if len(starts) == 0 {
+	defer chosen.clear()
+	if len(chosen.starts) == 0 {
 		return false
 	}
 	fault.Point("dispatch.chosen")
 	var refused []*run
-	for _, s := range starts {
+	for _, s := range chosen.starts {
 		if !j.offer(pool, s, now) {
 			refused = append(refused, s.run)
 		}
@@ -72,9 +88,9 @@ func (j *Jobs) fill(pool *workers.Pool) bool {
 }
 
 // choose takes jobs out of line: queues in turn, within each its priorities and keys in turn.
-func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time) (starts []start, more bool) {
+func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time, to *batch) (more bool) {
 	if j.closing {
-		return nil, false
+		return false
 	}
 	var lines []*line
 	for _, q := range j.queues {
@@ -82,28 +98,26 @@ func (j *Jobs) choose(pool *workers.Pool, most int, now time.Time) (starts []sta
 			lines = append(lines, l)
 		}
 	}
-	var records []*record
-	var tickets []ticket
 	room := newRoom()
-	for len(lines) > 0 && len(starts) < most {
+	for len(lines) > 0 && len(to.starts) < most {
 		kept := lines[:0]
 		for _, l := range lines {
 			b, fn := j.startable(l, room, now)
 			if b == nil {
 				continue
 			}
-			s, r, t := j.begin(l, b, fn, now)
-			starts, records, tickets = append(starts, s), append(records, r), append(tickets, t)
+			j.begin(l, b, fn, now, to)
 			kept = append(kept, l)
 		}
 		lines = kept
 	}
-	if len(records) > 0 {
-		if err := j.journal.append(tickets, records...); err != nil {
-			return nil, false // the journal is broken or stopping: nothing starts any more
+	if len(to.starts) > 0 {
+		if err := j.journal.append(to.tickets, to.records...); err != nil {
+			to.clear() // the journal is broken or stopping: nothing starts any more
+			return false
 		}
 	}
-	return starts, len(lines) > 0
+	return len(lines) > 0
 }
 
 // startable returns the next job of the line if its queue and its pool allow it to start now.
@@ -128,7 +142,7 @@ func (j *Jobs) startable(l *line, room *room, now time.Time) (*job, *functions.F
 }
 
 // begin turns a ready job into a running one.
-func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time) (start, *record, ticket) {
+func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time, to *batch) {
 	l.pop(b)
 	q := l.queue
 	if q.rate != nil {
@@ -142,9 +156,9 @@ func (j *Jobs) begin(l *line, b *job, fn *functions.Function, now time.Time) (st
 	b.run = &run{jobs: j, job: b, number: b.runs}
 	b.run.traced = b.run.trace(now)
 	n := b.note(now, "state", stateEvent{State: "running", Attempt: b.number()}.json())
-	return start{run: b.run, fn: fn, limit: b.limit(now)},
-		&record{kind: recStart, id: b.ID, run: b.runs},
-		ticket{kind: recStart, job: b, event: n, patient: len(b.watchers) == 0}
+	to.starts = append(to.starts, start{run: b.run, fn: fn, limit: b.limit(now)})
+	to.records = append(to.records, record{kind: recStart, id: b.ID, run: b.runs})
+	to.tickets = append(to.tickets, ticket{kind: recStart, job: b, event: n, patient: len(b.watchers) == 0})
 }
 
 // offer prepares the arguments and hands the run over. It is false if the pool took none.

@@ -272,7 +272,7 @@ func (j *Jobs) admit(s *Spec, now time.Time, wait *receipt) Receipt {
 	}
 	b.events = 1
 	wait.left++
-	if err := j.journal.append([]ticket{{kind: recEnqueue, job: b, event: 1, waiter: wait}}, &record{kind: recEnqueue, spec: s}); err != nil {
+	if err := j.journal.append([]ticket{{kind: recEnqueue, job: b, event: 1, waiter: wait}}, record{kind: recEnqueue, spec: s}); err != nil {
 		wait.left--
 		return Receipt{Err: err}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -23,14 +22,11 @@ import (
 // by nobody: after a crash of the process it is brought up to date from the journal. After one of the machine nobody knows which of its
 // pages reached the disk, and it is made anew.
 type index struct {
-	db      *sql.DB
-	path    string
-	upsert  *sql.Stmt // one row
-	upserts *sql.Stmt // rowsAtOnce rows
-	event   *sql.Stmt
-	refer   *sql.Stmt
-	bounds  bounds
-	log     *slog.Logger
+	db     *sql.DB
+	writer *writer
+	path   string
+	bounds bounds
+	log    *slog.Logger
 
 	trickled time.Time // when the system was told to write; the indexer alone
 }
@@ -49,9 +45,6 @@ CREATE TABLE blobs (job BLOB, digest TEXT, PRIMARY KEY (job, digest)) WITHOUT RO
 CREATE TABLE applied (seq INTEGER);
 INSERT INTO applied VALUES (0);
 `
-
-// rowsAtOnce is how many rows one statement writes.
-const rowsAtOnce = 50
 
 // openIndex opens or makes the index. A file that cannot be read is a projection that cannot be read: it is made anew.
 func openIndex(path string, log *slog.Logger) (*index, error) {
@@ -86,17 +79,7 @@ func (x *index) open() error {
 	if err != nil {
 		return err
 	}
-	const one = "(?,?,?,?,?,?,?,?,?,?)"
-	if x.upsert, err = db.Prepare("INSERT OR REPLACE INTO jobs VALUES " + one); err != nil {
-		return err
-	}
-	if x.upserts, err = db.Prepare("INSERT OR REPLACE INTO jobs VALUES " + one + strings.Repeat(","+one, rowsAtOnce-1)); err != nil {
-		return err
-	}
-	if x.event, err = db.Prepare("INSERT OR REPLACE INTO events VALUES (?,?,?,?,?)"); err != nil {
-		return err
-	}
-	if x.refer, err = db.Prepare("INSERT OR IGNORE INTO blobs VALUES (?,?)"); err != nil {
+	if x.writer, err = newWriter(db); err != nil {
 		return err
 	}
 	return x.trusted()
@@ -122,6 +105,10 @@ func (x *index) trusted() error {
 
 // reset deletes the index and begins an empty one.
 func (x *index) reset() error {
+	if x.writer != nil {
+		_ = x.writer.close()
+		x.writer = nil
+	}
 	if x.db != nil {
 		if err := x.db.Close(); err != nil {
 			x.log.Warn("job index: close", "error", err)
@@ -138,17 +125,13 @@ func (x *index) reset() error {
 
 // close syncs the index, so that the next boot can trust it.
 func (x *index) close() error {
-	ctx := context.Background()
-	conn, err := x.db.Conn(ctx)
-	if err != nil {
-		return errors.Join(err, x.db.Close())
-	}
-	for _, statement := range []string{"PRAGMA synchronous = FULL", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM boot", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-		if _, err = conn.ExecContext(ctx, statement); err != nil {
+	var err error
+	for _, text := range []string{"PRAGMA synchronous = FULL", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM boot", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err = x.writer.conn.ExecContext(context.Background(), text); err != nil {
 			break
 		}
 	}
-	return errors.Join(err, conn.Close(), x.db.Close())
+	return errors.Join(err, x.writer.close(), x.db.Close())
 }
 
 // applied is the journal sequence up to which the index is complete.
@@ -211,61 +194,9 @@ func (r *row) doc(priority Priority) ([]byte, error) {
 		Events: r.lastEvent, Tags: r.Tags, Parent: r.Parent, User: r.User, Progress: r.Progress, Error: r.Error, Attempts: r.attempts})
 }
 
-// values appends the columns of the row.
-func (r *row) values(to []any) ([]any, error) {
-	priority, _ := ParsePriority(r.Priority)
-	encoded, err := r.doc(priority)
-	return append(to, r.id[:], r.Function, r.Queue, int64(r.state), r.Key, nanos(r.Created), nanos(r.Finished), int64(r.seq), int64(r.endSeq), encoded), err
-}
-
 // write stores rows and that the index is complete up to seq.
-func (x *index) write(ctx context.Context, rows []row, seq uint64) error {
-	tx, err := x.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	upsert, upserts, event, refer := tx.Stmt(x.upsert), tx.Stmt(x.upserts), tx.Stmt(x.event), tx.Stmt(x.refer)
-	exec := func(statement *sql.Stmt, values ...any) error {
-		runtime.Gosched() // all of them take many times what a request does
-		_, err := statement.Exec(values...)
-		return err
-	}
-	values := make([]any, 0, rowsAtOnce*10)
-	for rest := rows; len(rest) > 0; {
-		n, statement := 1, upsert
-		if len(rest) >= rowsAtOnce {
-			n, statement = rowsAtOnce, upserts
-		}
-		values = values[:0]
-		for i := range rest[:n] {
-			if values, err = rest[i].values(values); err != nil {
-				return err
-			}
-		}
-		if err := exec(statement, values...); err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	for i := range rows {
-		for _, e := range rows[i].events {
-			if err := exec(event, rows[i].id[:], e.N, nanos(e.At), e.Kind, e.Data); err != nil {
-				return err
-			}
-		}
-		for _, d := range rows[i].blobs {
-			if err := exec(refer, rows[i].id[:], string(d)); err != nil {
-				return err
-			}
-		}
-	}
-	if seq > 0 {
-		if _, err := tx.Exec("UPDATE applied SET seq = ?", int64(seq)); err != nil {
-			return err
-		}
-	}
-	if err := tx.Commit(); err != nil {
+func (x *index) write(rows []row, seq uint64) error {
+	if err := x.writer.write(rows, seq); err != nil {
 		return err
 	}
 	x.bounds.added(rows)

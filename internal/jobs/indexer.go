@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -22,39 +21,31 @@ const (
 func (j *Jobs) indexing(ctx context.Context) {
 	round := time.NewTimer(indexEvery)
 	defer round.Stop()
+	var rows []row // its memory is used again by each round
 	for {
 		select {
 		case <-ctx.Done():
-			j.flush()
+			j.flush(rows)
 			return
 		case <-j.stirred:
 			round.Reset(indexEvery)
 		case <-round.C:
-			if j.flush(); j.unsettled() {
+			if rows = j.flush(rows); j.unsettled() {
 				round.Reset(indexEvery)
 			}
 		case done := <-j.flushes:
-			j.flush()
+			rows = j.flush(rows)
 			close(done)
 		}
 	}
 }
 
-// rowBuffers spares the collector a megabyte for each round.
-var rowBuffers = sync.Pool{New: func() any { return new([]row) }}
-
-// flush writes the changed jobs in batches small enough that a reader does not wait long.
-func (j *Jobs) flush() {
+// flush writes the changed jobs in batches small enough that a reader does not wait long. It takes and returns memory for their rows.
+func (j *Jobs) flush(rows []row) []row {
 	const batch = 1000
 	changed, upTo := j.changed(time.Now())
 	defer j.written()
-	buffer := rowBuffers.Get().(*[]row)
-	rows := *buffer
-	defer func() {
-		clear(rows[:cap(rows)]) // it must not hold what the jobs held
-		*buffer = rows[:0]
-		rowBuffers.Put(buffer)
-	}()
+	defer func() { clear(rows[:cap(rows)]) }() // it must not hold what the jobs held
 	for len(changed) > 0 {
 		part := changed[:min(batch, len(changed))]
 		changed = changed[len(part):]
@@ -69,11 +60,11 @@ func (j *Jobs) flush() {
 		if len(changed) == 0 {
 			seq = upTo
 		}
-		if err := j.index.write(context.Background(), rows, seq); err != nil {
+		if err := j.index.write(rows, seq); err != nil {
 			j.log.Error("job index", "error", err)
 			j.Metrics.indexErrors.Inc()
 			j.retouch(part, changed)
-			return
+			return rows
 		}
 		fault.Point("index.written")
 		j.mu.Lock()
@@ -84,6 +75,7 @@ func (j *Jobs) flush() {
 		}
 		j.mu.Unlock()
 	}
+	return rows
 }
 
 // unsettled tells whether jobs wait to be written that the last round has left.

@@ -2,7 +2,11 @@ package jobs
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/headrace/headrace/internal/engine/blob"
 	"github.com/headrace/headrace/internal/identity"
@@ -129,7 +133,22 @@ type stateEvent struct {
 	Error   string    `json:"error,omitempty"`
 }
 
+// firstEvents are the events of most jobs, by state.
+var firstEvents = map[string][]byte{}
+
+func init() {
+	for _, s := range []State{Running, Succeeded} {
+		firstEvents[s.String()] = stateEvent{State: s.String(), Attempt: 1}.json()
+	}
+}
+
+// json is the event as JSON, which nobody may change.
 func (e stateEvent) json() []byte {
+	if e == (stateEvent{State: e.State, Attempt: 1}) {
+		if known := firstEvents[e.State]; known != nil {
+			return known
+		}
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		panic("jobs: event: " + err.Error())
@@ -197,7 +216,28 @@ type part struct {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
+// plainMeta is meta of a job that has nothing special, as JSON; nil if it has. It is written by hand because it is done for every job.
+func (b *job) plainMeta(caller identity.Caller, traced string, limit time.Duration, now time.Time, parts []part) []byte {
+	odd := func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
+	if b.Key != "" || traced != "" || b.Tags != nil || parts != nil || caller != (identity.Caller{}) || b.more != nil && b.checkpoint != nil || strings.ContainsFunc(b.Queue, odd) {
+		return nil
+	}
+	text := append(make([]byte, 0, 160), `{"id":"`...)
+	text = append(text, make([]byte, ulid.EncodedSize)...)
+	_ = b.ID.MarshalTextTo(text[len(text)-ulid.EncodedSize:]) // fails for other sizes only
+	text = strconv.AppendInt(append(text, `","attempt":`...), int64(b.number()), 10)
+	text = append(append(append(text, `,"queue":"`...), b.Queue...), `","enqueued":`...)
+	text = strconv.AppendFloat(text, seconds(b.Created), 'f', -1, 64)
+	if limit > 0 {
+		text = strconv.AppendFloat(append(text, `,"deadline":`...), seconds(now.Add(limit)), 'f', -1, 64)
+	}
+	return append(text, '}')
+}
+
 func (b *job) meta(caller identity.Caller, traced string, limit time.Duration, now time.Time, parts []part) []byte {
+	if text := b.plainMeta(caller, traced, limit, now, parts); text != nil {
+		return text
+	}
 	m := meta{ID: b.ID.String(), Attempt: b.number(), Queue: b.Queue, Key: b.Key, Trace: traced, Tags: b.Tags, Enqueued: seconds(b.Created), Parts: parts,
 		User: caller.User, Method: caller.Method}
 	if caller.Claims != "" {

@@ -76,7 +76,7 @@ const (
 )
 
 // append adds records that belong together: they land in the same frame, or none does.
-func (j *journal) append(tickets []ticket, records ...*record) error {
+func (j *journal) append(tickets []ticket, records ...record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.room(); err != nil {
@@ -84,8 +84,8 @@ func (j *journal) append(tickets []ticket, records ...*record) error {
 	}
 	f := j.open()
 	before := len(f.body)
-	for _, r := range records {
-		f.body = appendRecord(f.body, r)
+	for i := range records {
+		f.body = appendRecord(f.body, &records[i])
 	}
 	f.tickets = append(f.tickets, tickets...)
 	j.buffered += len(f.body) - before

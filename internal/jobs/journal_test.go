@@ -71,7 +71,7 @@ func BenchmarkLifeInJournal(b *testing.B) {
 			all.Wait() // what is not published yet stays far below the limit of the buffer
 		}
 		all.Add(3)
-		for _, r := range []*record{{kind: recEnqueue, spec: spec}, {kind: recStart, id: spec.ID, run: 1}, {kind: recEnd, id: spec.ID, run: 1, state: Succeeded, body: []byte("null")}} {
+		for _, r := range []record{{kind: recEnqueue, spec: spec}, {kind: recStart, id: spec.ID, run: 1}, {kind: recEnd, id: spec.ID, run: 1, state: Succeeded, body: []byte("null")}} {
 			if err := j.append([]ticket{{}}, r); err != nil {
 				b.Fatal(err)
 			}

@@ -34,7 +34,7 @@ func (j *Jobs) replay(ctx context.Context) (uint64, error) {
 	for _, b := range j.live {
 		r.rows = append(r.rows, rowOf(b))
 	}
-	if err := j.index.write(ctx, r.rows, last); err != nil {
+	if err := j.index.write(r.rows, last); err != nil {
 		return 0, fmt.Errorf("job index: %w", err)
 	}
 	j.resume(time.Now())
@@ -151,7 +151,7 @@ func (r *replayer) end(b *job, seq uint64, at time.Time, c *record) error {
 	if seq > r.applied {
 		r.rows = append(r.rows, rowOf(b))
 		if len(r.rows) >= 5000 {
-			if err := j.index.write(context.Background(), r.rows, 0); err != nil {
+			if err := j.index.write(r.rows, 0); err != nil {
 				return fmt.Errorf("job index: %w", err)
 			}
 			r.rows = r.rows[:0]

@@ -200,7 +200,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 	j.mu.Lock()
 	for _, b := range j.live {
 		if b.seq > 0 && b.seq+carryLag < floor && b.Args != nil && !b.ending && b.told() <= carryHistory {
-			if err := j.journal.append([]ticket{{kind: recCarry, job: b}}, b.carry()); err != nil {
+			if err := j.journal.append([]ticket{{kind: recCarry, job: b}}, *b.carry()); err != nil {
 				j.mu.Unlock()
 				return err
 			}
@@ -232,7 +232,7 @@ func (j *Jobs) trim(ctx context.Context) error {
 // carryState writes again what is not about a job and told below the message lowest: paused queues, schedules, idempotency keys. The
 // journal must not be trimmed before that is committed.
 func (j *Jobs) carryState(lowest uint64, wait *receipt) error {
-	var records []*record
+	var records []record
 	write := func() error {
 		if len(records) == 0 {
 			return nil
@@ -244,17 +244,17 @@ func (j *Jobs) carryState(lowest uint64, wait *receipt) error {
 	}
 	for name, q := range j.queues {
 		if q.paused {
-			records = append(records, &record{kind: recQueue, name: name, paused: true})
+			records = append(records, record{kind: recQueue, name: name, paused: true})
 		}
 	}
 	for name, c := range j.crons {
-		records = append(records, &record{kind: recCron, name: name, at: c.last})
+		records = append(records, record{kind: recCron, name: name, at: c.last})
 	}
 	for key, use := range j.keys {
 		if use.seq == 0 || use.seq >= lowest {
 			continue
 		}
-		records = append(records, &record{kind: recKey, name: key, id: use.id, hash: use.hash, at: use.at})
+		records = append(records, record{kind: recKey, name: key, id: use.id, hash: use.hash, at: use.at})
 		use.seq = j.committedSeq + 1 // that of the record is not below
 		j.keys[key] = use
 		if len(records) == carryKeys {

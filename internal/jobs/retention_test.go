@@ -31,7 +31,7 @@ func TestRetentionOfManyJobs(t *testing.T) {
 	waiting.id = ID{0xfe}
 	other := row{Info: Info{Function: "f", Queue: "other", Finished: began}, state: Succeeded, seq: 2}
 	other.id = ID{0xff}
-	if err := x.write(t.Context(), append(rows, waiting, other), 1); err != nil {
+	if err := x.write(append(rows, waiting, other), 1); err != nil {
 		t.Fatal(err)
 	}
 	left := func() (n int) {
@@ -78,7 +78,7 @@ func TestRetentionOfManyJobs(t *testing.T) {
 	if got := lowest(); got != math.MaxUint64 {
 		t.Error("without jobs, message is needed:", got)
 	}
-	if err := x.write(t.Context(), rows, 1); err != nil {
+	if err := x.write(rows, 1); err != nil {
 		t.Fatal(err)
 	}
 	age := config.Keep{Succeeded: config.Retention{Age: time.Hour}}
@@ -105,7 +105,7 @@ func TestRetentionLooksWhenItMust(t *testing.T) {
 			rows[i] = row{Info: Info{Queue: "q", Finished: began.Add(time.Duration(written) * time.Millisecond)}, state: state, seq: uint64(written)}
 			rows[i].id = ID{byte(written >> 16), byte(written >> 8), byte(written)}
 		}
-		if err := x.write(t.Context(), rows, 0); err != nil {
+		if err := x.write(rows, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,7 +144,7 @@ func TestRetentionLooksWhenItMust(t *testing.T) {
 		t.Error(dead, err)
 	}
 	late := []row{{Info: Info{Queue: "q", Finished: began.Add(time.Hour)}, state: Cancelled, seq: 7, id: ID{0xff}}}
-	if err := x.write(t.Context(), late, 0); err != nil {
+	if err := x.write(late, 0); err != nil {
 		t.Fatal(err)
 	}
 	pass(keep, keep, 7) // a job that waited for long

@@ -76,7 +76,7 @@ func (r *run) record(k kind, event string, now time.Time, body []byte) {
 	if event != "" {
 		t.event = r.job.note(now, event, body)
 	}
-	if err := r.jobs.journal.append([]ticket{t}, &record{kind: k, id: r.job.ID, run: r.number, body: body, at: now}); err != nil {
+	if err := r.jobs.journal.append([]ticket{t}, record{kind: k, id: r.job.ID, run: r.number, body: body, at: now}); err != nil {
 		r.jobs.log.Warn("job event lost", "job", r.job.ID, "kind", event, "error", err)
 	}
 }

@@ -245,6 +245,7 @@ func parseSpec(b []byte) (*Spec, error) {
 func (s *Spec) setRare(r Rare) {
 	s.Rare = &noRare
 	if r.Key != "" || r.Unique != "" || r.Idempotency != "" || r.Trace != "" || r.Cron != "" || r.Tags != nil || r.After != nil || r.Parent != (ID{}) || r.Caller != nobody {
-		s.Rare = &r
+		kept := r // r itself does not leave the stack
+		s.Rare = &kept
 	}
 }

@@ -67,7 +67,7 @@ func TestCarriedJobKeepsItsEvents(t *testing.T) {
 		r.jobs.mu.Lock()
 		defer r.jobs.mu.Unlock()
 		b := r.jobs.live[id]
-		if err := r.jobs.journal.append([]ticket{{kind: recCarry, job: b}}, b.carry()); err != nil {
+		if err := r.jobs.journal.append([]ticket{{kind: recCarry, job: b}}, *b.carry()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -69,7 +69,7 @@ func (j *Jobs) again(b *job, a *Attempt, now time.Time, delay time.Duration) {
 		j.queue(b.Queue).free(b)
 	}
 	j.Metrics.retried(b)
-	j.append(ticket{kind: recFail, job: b, event: n}, &record{kind: recFail, id: b.ID, run: b.runs, attempt: a, at: due})
+	j.append(ticket{kind: recFail, job: b, event: n}, record{kind: recFail, id: b.ID, run: b.runs, attempt: a, at: due})
 	b.RunAt = due
 	if delay > 0 {
 		j.settle(b, now)
@@ -84,7 +84,7 @@ func (j *Jobs) interrupt(r *run, now time.Time) {
 	b := r.job
 	j.stopRun(b)
 	n := b.note(now, "state", stateEvent{State: "ready", Attempt: b.number()}.json())
-	j.append(ticket{kind: recInterrupt, job: b, event: n}, &record{kind: recInterrupt, id: b.ID, run: b.runs})
+	j.append(ticket{kind: recInterrupt, job: b, event: n}, record{kind: recInterrupt, id: b.ID, run: b.runs})
 	if !b.Expires.IsZero() && !now.Before(b.Expires) {
 		j.expire(b, now)
 		return
@@ -117,7 +117,7 @@ func (j *Jobs) end(b *job, s State, result []byte, a *Attempt, now time.Time) {
 	b.before, b.state = b.state, s
 	n := b.note(now, "state", stateEvent{State: s.String(), Attempt: int(b.failures + b.crashes), Error: b.error()}.json())
 	awaited := len(b.watchers) > 0 || len(b.waiters) > 0 || j.dependents[b.ID] != nil
-	j.append(ticket{kind: recEnd, job: b, event: n, patient: !awaited}, &record{kind: recEnd, id: b.ID, run: b.runs, state: s, body: result, attempt: a, name: b.worker, large: s == Succeeded && b.more != nil && b.large})
+	j.append(ticket{kind: recEnd, job: b, event: n, patient: !awaited}, record{kind: recEnd, id: b.ID, run: b.runs, state: s, body: result, attempt: a, name: b.worker, large: s == Succeeded && b.more != nil && b.large})
 	j.kick()
 }
 
@@ -132,7 +132,7 @@ func cancelled(why string) *workers.TaskError {
 }
 
 // append records a transition; a journal that refuses is broken, which the health condition and every answer tell.
-func (j *Jobs) append(t ticket, r *record) {
+func (j *Jobs) append(t ticket, r record) {
 	if err := j.journal.append([]ticket{t}, r); err != nil {
 		j.log.Debug("transition not recorded", "job", r.id, "error", err)
 	}
