@@ -1,18 +1,23 @@
 package rig
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 )
 
-// FreeAddr is a loopback address that nothing listens at.
+// FreeAddr is a loopback address that nothing listens at. Its port is below those that the system gives away by itself (32768 and up), or a
+// connection of somebody else could take it before the program that it is for.
 func FreeAddr() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // no loopback: nothing here can work
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			_ = listener.Close()
+			return addr
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	panic("no free port") // no loopback: nothing here can work
 }
 
 // Port is the part of an address behind the last colon.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/headrace/headrace/bench/rig"
 	"github.com/headrace/headrace/internal/cli"
 )
 
@@ -100,7 +100,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{T: t, home: home, dir: filepath.Join(home, "work"), lines: make(chan string, 10000), remote: free(t)}
+	s := &stage{T: t, home: home, dir: filepath.Join(home, "work"), lines: make(chan string, 10000), remote: rig.FreeAddr()}
 	s.ports = strings.NewReplacer("127.0.0.1:8082", s.remote)
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -142,16 +142,6 @@ func newStage(t *testing.T) *stage {
 		_ = cmd.Wait()
 	})
 	return s
-}
-
-// free is an address that nobody listens on.
-func free(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *stage) play(b *block) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // rival is another gateway, on an address of this machine, before the same upstream.
@@ -64,10 +66,7 @@ func (r *rival) start(t *testing.T) (address, version string) {
 		t.Skipf("%s is not installed: nothing is compared with it", r.name)
 	}
 	dir := t.TempDir()
-	address, err := free()
-	if err != nil {
-		t.Fatal(err)
-	}
+	address = rig.FreeAddr()
 	fill := strings.NewReplacer("LISTEN", address, "UPSTREAM", up.Addr().String(), "DIR", dir, "FILE", filepath.Join(dir, r.file))
 	if err := os.WriteFile(filepath.Join(dir, r.file), []byte(fill.Replace(r.text)), 0o600); err != nil {
 		t.Fatal(err)

@@ -117,16 +117,6 @@ func (s *server) prepare(upstream string) error {
 	return os.Symlink("../outside.txt", filepath.Join(s.dir, "files", "link.txt"))
 }
 
-// free is an address that nobody listens on, for those who do not tell theirs.
-func free() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 func certificate() (cert, key string, err error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -15,12 +15,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	ports "github.com/headrace/headrace/bench/rig"
 	"github.com/headrace/headrace/internal/config"
 	"github.com/headrace/headrace/internal/engine"
 	"github.com/headrace/headrace/internal/exchange"
@@ -38,12 +40,11 @@ type pebble struct {
 
 // free is a port that is free now.
 func free(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := strconv.Atoi(ports.Port(ports.FreeAddr()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // startPebble lets it reach http-01 and tls-alpn-01 at the two ports; its certificates are valid for so many seconds.
