@@ -90,6 +90,7 @@ func (w *writer) write(rows []row, seq uint64) error {
 }
 
 func (w *writer) put(rows []row, seq uint64) error {
+	w.values = w.values[:0] // a row that could not be encoded has left some
 	for rest := rows; len(rest) > 0; {
 		n, s := 1, w.upsert
 		if len(rest) >= rowsAtOnce {
