@@ -124,15 +124,15 @@ crash: $(BIN) ## The long crash run: 200 random kills (KILLS=n, SEED=n)
 	go run ./test/crash -kills $(or $(KILLS),200) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench/jobs
-bench/jobs: $(BIN) ## Jobs beside Celery, Dramatiq and BullMQ; prints a table
+bench/jobs: ## Jobs beside Celery, Dramatiq and BullMQ; prints a table
 	go run ./bench/jobs
 
 .PHONY: bench/live
-bench/live: $(BIN) ## Live connections beside ws, Socket.IO and the library centrifuge; prints a table
+bench/live: ## Live connections beside ws, Socket.IO and the library centrifuge; prints a table
 	go run ./bench/live
 
 .PHONY: bench/gateway
-bench/gateway: $(BIN) ## The gateway beside nginx, HAProxy, Caddy, Traefik, Fastify, Express and Go's ReverseProxy; prints a table
+bench/gateway: ## The gateway beside nginx, HAProxy, Caddy, Traefik, Fastify, Express and Go's ReverseProxy; prints a table
 	go run ./bench/gateway
 
 .PHONY: bench/gateway/traefik

@@ -80,7 +80,7 @@ func (b *bench) changing(ctx context.Context, c *contender, f *figure, changes f
 		plan := s.small().plan(connections)
 		plan.Duration = 2 * time.Minute
 		var err error
-		result, err = load.Open(loading, half.of(b, own), plan)
+		result, err = load.Open(loading, half.of(b), plan)
 		done <- err
 	}()
 	err = changes(ctx, s)

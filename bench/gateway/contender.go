@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // contender is a proxy under test.
@@ -14,11 +15,18 @@ type contender struct {
 	files []string // templates of rivals/ that are written to its folder
 	argv  []string // the command; {{.Dir}} and {{.Build}} stand for folders
 	noH2  bool     // has no HTTP/2
+	only  []string // scenarios that it takes part in; nil is all
+}
+
+// takes is whether it takes part in a scenario.
+func (c *contender) takes(scenario string) bool {
+	return c.only == nil || slices.Contains(c.only, scenario)
 }
 
 const (
 	own   = "headrace"
 	judge = "nginx" // whose CPU time the others are compared with
+	floor = "bare"  // what the machine takes of every proxy
 )
 
 // contenders are in the order of the table. headrace is the first, because its rate decides the load of the open loop.
@@ -56,6 +64,10 @@ func contenders() []*contender {
 		{
 			title: "Express", argv: []string{"node", "{{.Build}}/express.mjs"}, noH2: true,
 			about: "2 processes, http-proxy-middleware with a keep-alive agent; guarded: jsonwebtoken, express-rate-limit, pino-http, prom-client",
+		},
+		{
+			title: floor, argv: []string{"{{.Build}}/bare"}, only: []string{"small", "latency"},
+			about: "no rival: one thread that carries bytes between a client and its own connection to the upstream, and reads none of them (bench/gateway/bare)",
 		},
 	}
 }

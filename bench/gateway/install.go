@@ -21,6 +21,10 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 	for _, c := range all {
 		var err error
 		switch c.title {
+		case own:
+			err = rig.Product(ctx)
+		case floor:
+			err = do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare")
 		case "ReverseProxy":
 			err = do(ctx, filepath.Join(rivalsDir, "reverseproxy"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "reverseproxy"), ".")
 		case "Fastify", "Express":

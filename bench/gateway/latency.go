@@ -3,51 +3,46 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/headrace/headrace/bench/load"
+	"github.com/headrace/headrace/bench/rig"
 )
 
-// pace is an open loop and what is measured with it.
+// pace is an open loop at a share of the requests a second that headrace reaches in 1, and what is measured with it.
 type pace struct {
-	share                                                  float64 // of the requests a second that are reached in 1
-	each                                                   bool    // by the contender itself; else by headrace
-	rate, added50, added99, through50, through99, direct99 *figure
+	share                                                        float64
+	rate, added50, added99, through50, through99, busy, direct99 *figure
 }
 
 var (
-	half = &pace{
-		share: 1. / 2, rate: &figure{name: "6. open loop, half load (requests/s)"},
-		added50: &figure{name: "– added latency p50 (ms)"}, added99: &figure{name: "– added latency p99 (ms)", least: "0.4", aim: "0.2"},
-		through50: &figure{name: "– the latency itself, p50 (ms)"}, through99: &figure{name: "– the latency itself, p99 (ms)"},
-		direct99: &figure{name: "– p99 without a proxy, beside it (ms)"},
-	}
-	fair = &pace{
-		share: 1. / 2, each: true, rate: &figure{name: "– open loop, half of what each reaches (requests/s)"},
-		added50: &figure{name: "– added latency p50 (ms; half of its own)"}, added99: &figure{name: "– added latency p99 (ms; half of its own)"},
-		through50: &figure{name: "– the latency itself, p50 (ms; half of its own)"}, through99: &figure{name: "– the latency itself, p99 (ms; half of its own)"},
-		direct99: &figure{name: "– p99 without a proxy, beside it (ms; half of its own)"},
-	}
-	light = &pace{
-		share: 1. / 8, rate: &figure{name: "– open loop, an eighth (requests/s)"},
-		added50: &figure{name: "– added latency p50 (ms; an eighth)"}, added99: &figure{name: "– added latency p99 (ms; an eighth)"},
-		through50: &figure{name: "– the latency itself, p50 (ms; an eighth)"}, through99: &figure{name: "– the latency itself, p99 (ms; an eighth)"},
-		direct99: &figure{name: "– p99 without a proxy, beside it (ms; an eighth)"},
-	}
+	half    = newPace(1./2, "half load", "0.4", "0.2")
+	quarter = newPace(1./4, "a quarter", "", "")
+	eighth  = newPace(1./8, "an eighth", "", "")
 )
 
-// of is the load of a contender in requests a second; where 1 has not run, of a rate that most machines reach.
-func (p *pace) of(b *bench, title string) float64 {
-	titles := b.contenders
-	if p.each {
-		titles = []string{title}
+func newPace(share float64, name, least, aim string) *pace {
+	row := func(text string) *figure { return &figure{name: fmt.Sprintf("– %s (%s)", text, name)} }
+	p := &pace{
+		share: share, rate: &figure{name: fmt.Sprintf("6. open loop, %s (requests/s)", name)},
+		added50: row("added latency p50, ms"), added99: row("added latency p99, ms"), through50: row("the latency itself, p50, ms"), through99: row("the latency itself, p99, ms"),
+		busy: row("both cores in use, %"), direct99: row("p99 without a proxy in the same turns, ms"),
 	}
-	for _, title := range titles {
-		if rate, ok := b.median(smallRate, title); ok {
-			return rate * p.share
-		}
+	p.added99.least, p.added99.aim = least, aim
+	return p
+}
+
+func (p *pace) figures() []*figure {
+	return []*figure{p.rate, p.added50, p.added99, p.through50, p.through99, p.busy, p.direct99}
+}
+
+// of is the load in requests a second; where 1 has not run, of a rate that most machines reach.
+func (p *pace) of(b *bench) float64 {
+	if rate, ok := b.median(smallRate, own); ok {
+		return rate * p.share
 	}
-	return 20_000 * p.share
+	return 50_000 * p.share
 }
 
 // steadily asks in an open loop.
@@ -64,48 +59,60 @@ func steadily(ctx context.Context, r request, rate float64, d time.Duration) (*l
 	return &result.Latency, nil
 }
 
-// latency is scenario 6.
-func (b *bench) latency(ctx context.Context, c *contender) error {
-	s, err := b.start(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	if _, _, err := b.closedLoop(ctx, s, s.small(), b.warm); err != nil {
-		return err
-	}
-	for _, p := range []*pace{half, fair, light} {
-		if err := b.paced(ctx, s, p); err != nil {
-			return err
+// latency is scenario 6: at each pace all contenders by turns, and between them the upstream itself.
+func (b *bench) latency(ctx context.Context, all []*contender) {
+	var servers []*server
+	for _, c := range all {
+		if !c.takes("latency") {
+			continue
+		}
+		s, err := b.start(ctx, c)
+		if err == nil {
+			defer s.stop()
+			_, _, err = b.closedLoop(ctx, s, s.small(), b.warm)
+		}
+		if b.conclude(c, err, half.added99, quarter.added99, eighth.added99); err == nil {
+			servers = append(servers, s)
 		}
 	}
-	return nil
+	for _, p := range []*pace{half, quarter, eighth} {
+		b.paced(ctx, p, servers)
+	}
 }
 
-// paced notes the latencies at a load. The windows are short, so that a machine that is stopped for a moment spoils few of them.
-func (b *bench) paced(ctx context.Context, s *server, p *pace) error {
-	title := s.title
-	rate := p.of(b, title)
-	b.note(p.rate, title, rate)
-	if most, ok := b.median(smallRate, title); ok && title != own && !p.each && most < rate*1.1 {
-		b.say(p.added50, title, "too slow")
-		b.say(p.added99, title, "too slow")
-		return nil
-	}
-	for range b.pairs {
+// paced notes the latencies at a pace. The windows are short, so that a machine that is stopped for a moment spoils few of them.
+func (b *bench) paced(ctx context.Context, p *pace, servers []*server) {
+	rate := p.of(b)
+	servers = slices.DeleteFunc(slices.Clone(servers), func(s *server) bool {
+		most, ok := b.median(smallRate, s.title)
+		slow := ok && s.title != own && most < rate*1.1
+		if slow {
+			b.say(p.added50, s.title, "too slow")
+			b.say(p.added99, s.title, "too slow")
+		}
+		return slow
+	})
+	for range b.laps {
 		straight, err := steadily(ctx, b.upstream.small(), rate, b.open)
 		if err != nil {
-			return err
+			b.remark("6 without a proxy: %v", err)
+			return
 		}
-		through, err := steadily(ctx, s.small(), rate, b.open)
-		if err != nil {
-			return err
-		}
-		b.note(p.added50, title, milli(through.Percentile(50)-straight.Percentile(50)))
-		b.note(p.added99, title, milli(through.Percentile(99)-straight.Percentile(99)))
-		b.note(p.through50, title, milli(through.Percentile(50)))
-		b.note(p.through99, title, milli(through.Percentile(99)))
-		b.note(p.direct99, title, milli(straight.Percentile(99)))
+		servers = slices.DeleteFunc(servers, func(s *server) bool {
+			use := rig.Use()
+			through, err := steadily(ctx, s.small(), rate, b.open)
+			if err != nil {
+				b.conclude(s.contender, err, p.added50, p.added99)
+				return true
+			}
+			b.note(p.rate, s.title, rate)
+			b.note(p.busy, s.title, 100*use())
+			b.note(p.added50, s.title, milli(through.Percentile(50)-straight.Percentile(50)))
+			b.note(p.added99, s.title, milli(through.Percentile(99)-straight.Percentile(99)))
+			b.note(p.through50, s.title, milli(through.Percentile(50)))
+			b.note(p.through99, s.title, milli(through.Percentile(99)))
+			b.note(p.direct99, s.title, milli(straight.Percentile(99)))
+			return false
+		})
 	}
-	return nil
 }

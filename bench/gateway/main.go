@@ -120,15 +120,15 @@ func (b *bench) method() string {
 	return fmt.Sprintf(`- Servers run one after another on loopback before one upstream: one thread with epoll and answers made in advance (bench/gateway/upstream), in a
   process of its own. The load generator (bench/load: one thread with epoll; h2load for TLS) and the upstream compete with the server for the
   cores; their CPU is not counted. So requests a second say less than CPU per request.
-- CPU is user and system time of all processes of the server from /proc. "× nginx" is the ratio in the same round; the figure is the median of the rounds.
-- Every answer must be 200 with the right number of bytes; otherwise the scenario has failed. 1 to 5: %d rounds of all contenders, %v each, closed loop,
-  %d connections; no pipelining. 4 and 5: TLS 1.3, a P-256 certificate, handshakes included; HTTP/2 with %d connections of %d streams.
+- CPU is user and system time of all processes of the server from /proc. "× nginx" is the ratio to nginx in the same turn; figures are medians.
+- Every answer must be 200 with the right number of bytes; otherwise the scenario has failed. 1 to 5: each contender by turns with nginx, %d windows
+  of %v each, so that both meet the same machine; closed loop, %d connections; no pipelining. 4 and 5: TLS 1.3, a P-256 certificate, handshakes
+  included; HTTP/2 with %d connections of %d streams.
 - 3: the route has JWT (HS256), a limit by address that is never reached, a JSON access log in a file and metrics.
-- 6: open loop at half and at an eighth of the requests a second that headrace reached in 1, the same for all, and at half of what each reached there:
-  latency from when a request was due.
-  Through the proxy minus directly to the upstream, %d pairs of %v; the median pair. Requests that come one by one cost the load generator, the
-  upstream and the server more than in 1, where they come in bunches: at half load this machine's cores are nearly full. The rows without a proxy
-  tell what the machine alone makes of it.
+- 6: open loop at a half, a quarter and an eighth of the requests a second that headrace reached in 1, the same for all: latency from when a request
+  was due. Through the proxy minus directly to the upstream, %d turns of all, %v each; the median turn. Requests that come one by one cost the load
+  generator, the upstream and the server more than in 1, where they come in bunches; the rows without a proxy and of "bare" tell what the machine
+  alone makes of it.
 - 7: %d connections from 4 addresses, each of which has had one answer, %v later; the idle ones have no connection to the upstream but those
   that the server keeps in its pool (at most 64). headrace lets go of the pages of its own program that it does not need (internal/trim).
 - 8: peak of the resident memory during a download and an upload of %s minus that before, after %d requests.
@@ -138,7 +138,7 @@ func (b *bench) method() string {
 - 10: %d reloads by SIGHUP, each with other routes, at the load of 6; each must be in effect before the next. Failed: no answer, another status, or the
   connection closed. 11: the upstream is replaced by another process at another port: new process, reload, 100 ms, SIGTERM to the old one, %d times, at
   the load of 6.
-`, b.rounds, b.closed, connections, h2Connections, h2Streams, b.pairs, b.open, b.idle, b.settle, size(b.bulk), warmRequests,
+`, b.turns, b.closed, connections, h2Connections, h2Streams, b.laps, b.open, b.idle, b.settle, size(b.bulk), warmRequests,
 		mergePairs, upstream.Wait, b.reloads, b.replacements)
 }
 

@@ -37,9 +37,12 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 	defer s.stop()
 	for _, part := range []struct {
 		*figure
-		one, all, bare *figure
-		path           string
-	}{{mergeNow, oneNow, allNow, bareNow, "/small"}, {mergeLate, oneLate, allLate, bareLate, "/wait"}} {
+		one, all, bare, bareOne, bareAll *figure
+		path                             string
+	}{
+		{mergeNow, oneNow, allNow, bareNow, bareOneNow, bareAllNow, "/small"},
+		{mergeLate, oneLate, allLate, bareLate, bareOneLate, bareAllLate, "/wait"},
+	} {
 		for range mergePairs {
 			one, err := b.alone(ctx, s, part.path)
 			if err != nil {
@@ -59,6 +62,8 @@ func (b *bench) merge(ctx context.Context, c *contender) error {
 			if all, err = b.aside(upstreams, part.path); err != nil {
 				return err
 			}
+			b.note(part.bareOne, c.title, milli(one))
+			b.note(part.bareAll, c.title, milli(all))
 			b.note(part.bare, c.title, float64(all)/float64(one))
 		}
 	}

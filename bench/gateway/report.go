@@ -13,22 +13,20 @@ import (
 
 // figure is a row of the table: what was measured, and what is asked of headrace.
 type figure struct {
-	name       string
-	least, aim string
-	ratio      bool // beside the figure stands its ratio to that of nginx
+	name, least, aim string
 }
 
 var (
 	smallRate   = &figure{name: "1. HTTP/1.1, 120 bytes (requests/s)"}
-	smallCPU    = &figure{name: "– server CPU per request (µs, × nginx)", least: "1.4×", aim: "1.0×", ratio: true}
+	smallCPU    = &figure{name: "– server CPU per request (µs, × nginx)", least: "1.4×", aim: "1.0×"}
 	largeRate   = &figure{name: "2. HTTP/1.1, 100 KiB (requests/s)"}
-	largeCPU    = &figure{name: "– server CPU per request (µs, × nginx; 100 KiB)", ratio: true}
+	largeCPU    = &figure{name: "– server CPU per request (µs, × nginx; 100 KiB)"}
 	guardedRate = &figure{name: "3. JWT, rate limit, access log, metrics (requests/s)"}
-	guardedCPU  = &figure{name: "– server CPU per request (µs, × nginx; guarded)", least: "1.9×", aim: "1.5×", ratio: true}
+	guardedCPU  = &figure{name: "– server CPU per request (µs, × nginx; guarded)", least: "1.9×", aim: "1.5×"}
 	tlsRate     = &figure{name: "4. HTTP/1.1 over TLS (requests/s)"}
-	tlsCPU      = &figure{name: "– server CPU per request (µs, × nginx; TLS)", ratio: true}
+	tlsCPU      = &figure{name: "– server CPU per request (µs, × nginx; TLS)"}
 	h2Rate      = &figure{name: "5. HTTP/2 over TLS (requests/s)"}
-	h2CPU       = &figure{name: "– server CPU per request (µs, × nginx; HTTP/2)", ratio: true}
+	h2CPU       = &figure{name: "– server CPU per request (µs, × nginx; HTTP/2)"}
 	idleRSS     = &figure{name: "7. resident memory with idle connections (MB)", least: "60", aim: "30"}
 	idlePSS     = &figure{name: "– proportional (PSS; what processes share counts once)"}
 	idleBefore  = &figure{name: "– resident before"}
@@ -38,21 +36,22 @@ var (
 	oneNow      = &figure{name: "– one (ms)"}
 	allNow      = &figure{name: "– merged (ms)"}
 	bareNow     = &figure{name: "– the same ratio for a client that asks the upstreams itself"}
+	bareOneNow  = &figure{name: "– such a client and one (ms)"}
+	bareAllNow  = &figure{name: "– such a client and three (ms)"}
 	mergeLate   = &figure{name: "– ratio, upstreams that need 2 ms", least: "1.5", aim: "1.2"}
 	oneLate     = &figure{name: "– one that needs 2 ms (ms)"}
 	allLate     = &figure{name: "– merged, upstreams that need 2 ms (ms)"}
 	bareLate    = &figure{name: "– the same ratio for a client that asks those upstreams itself"}
+	bareOneLate = &figure{name: "– such a client and one that needs 2 ms (ms)"}
+	bareAllLate = &figure{name: "– such a client and three that need 2 ms (ms)"}
 	reloaded    = &figure{name: "10. failed requests during reloads", least: "0", aim: "0"}
 	replaced    = &figure{name: "11. failed requests while the upstream is replaced", least: "0", aim: "0"}
 
-	figures = []*figure{
-		smallRate, smallCPU, largeRate, largeCPU, guardedRate, guardedCPU, tlsRate, tlsCPU, h2Rate, h2CPU,
-		half.rate, half.added50, half.added99, half.through50, half.through99, half.direct99,
-		fair.rate, fair.added50, fair.added99, fair.through50, fair.through99, fair.direct99,
-		light.rate, light.added50, light.added99, light.through50, light.through99, light.direct99,
-		idleRSS, idlePSS, idleBefore, download, uploaded,
-		mergeNow, oneNow, allNow, bareNow, mergeLate, oneLate, allLate, bareLate, reloaded, replaced,
-	}
+	figures = slices.Concat([]*figure{smallRate, smallCPU, largeRate, largeCPU, guardedRate, guardedCPU, tlsRate, tlsCPU, h2Rate, h2CPU},
+		half.figures(), quarter.figures(), eighth.figures(), []*figure{
+			idleRSS, idlePSS, idleBefore, download, uploaded,
+			mergeNow, oneNow, allNow, bareNow, bareOneNow, bareAllNow, mergeLate, oneLate, allLate, bareLate, bareOneLate, bareAllLate, reloaded, replaced,
+		})
 )
 
 // report gathers what was measured: values by figure and contender, and words where there is no value.
@@ -60,18 +59,28 @@ type report struct {
 	contenders []string
 	values     map[*figure]map[string][]float64
 	words      map[*figure]map[string]string
+	ratios     map[*figure]map[string][]float64 // to nginx in the same turn
 	notes      []string
 }
 
 func newReport() *report {
-	return &report{values: map[*figure]map[string][]float64{}, words: map[*figure]map[string]string{}}
+	return &report{values: map[*figure]map[string][]float64{}, words: map[*figure]map[string]string{}, ratios: map[*figure]map[string][]float64{}}
 }
 
 func (r *report) note(f *figure, contender string, value float64) {
-	if r.values[f] == nil {
-		r.values[f] = map[string][]float64{}
+	add(r.values, f, contender, value)
+}
+
+// compared notes a ratio to nginx.
+func (r *report) compared(f *figure, contender string, ratio float64) {
+	add(r.ratios, f, contender, ratio)
+}
+
+func add(to map[*figure]map[string][]float64, f *figure, contender string, value float64) {
+	if to[f] == nil {
+		to[f] = map[string][]float64{}
 	}
-	r.values[f][contender] = append(r.values[f][contender], value)
+	to[f][contender] = append(to[f][contender], value)
 }
 
 func (r *report) say(f *figure, contender, words string) {
@@ -119,24 +128,6 @@ func median(values []float64) (float64, bool) {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2, true
 }
 
-// against is how a contender compares with nginx: the median of the ratios of the rounds, or that of the medians if one of them missed a round.
-func (r *report) against(f *figure, contender string) (float64, bool) {
-	mine, theirs := r.values[f][contender], r.values[f][judge]
-	if len(mine) == 0 || len(theirs) == 0 {
-		return 0, false
-	}
-	if len(mine) != len(theirs) {
-		a, _ := median(mine)
-		b, _ := median(theirs)
-		return a / b, b > 0
-	}
-	var ratios []float64
-	for i, v := range mine {
-		ratios = append(ratios, v/max(theirs[i], 1e-9))
-	}
-	return median(ratios)
-}
-
 // table is the figures in Markdown.
 func (r *report) table() string {
 	rows := [][]string{append(append([]string{"figure"}, r.contenders...), "at least", "aim")}
@@ -172,7 +163,7 @@ func (r *report) cell(f *figure, contender string) string {
 	if high-low > math.Abs(value)/10 {
 		text += fmt.Sprintf(" (%s…%s)", rig.Digits(low), rig.Digits(high))
 	}
-	if ratio, ok := r.against(f, contender); ok && f.ratio {
+	if ratio, ok := median(r.ratios[f][contender]); ok {
 		text += fmt.Sprintf(" · %.2f×", ratio)
 	}
 	return text

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,52 +42,57 @@ func (b *bench) steady() []steady {
 	}
 }
 
-// round is scenarios 1 to 5 of one contender, on one start unless one of them fails.
-func (b *bench) round(ctx context.Context, c *contender) {
-	var s *server
+// compare is scenarios 1 to 5 of a contender, by turns with the judge, if there is one: a machine that becomes slower does so for both.
+func (b *bench) compare(ctx context.Context, c, judge *contender) {
 	for _, f := range b.steady() {
 		switch {
-		case !b.wanted(f.name) || ctx.Err() != nil:
+		case !b.wanted(f.name) || !c.takes(f.name) || ctx.Err() != nil:
 			continue
 		case f.name == "h2" && c.noH2:
 			b.say(f.rate, c.title, "no HTTP/2")
 			b.say(f.cpu, c.title, "no HTTP/2")
 			continue
 		}
-		var err error
-		if s == nil {
-			s, err = b.start(ctx, c)
-		}
-		if err == nil {
-			err = b.throughput(ctx, s, f)
-		}
-		b.conclude(c, err, f.rate, f.cpu)
-		if err != nil && s != nil {
-			s.stop()
-			s = nil
-		}
-	}
-	if s != nil {
-		s.stop()
+		b.conclude(c, b.alternate(ctx, f, c, judge), f.rate, f.cpu)
 	}
 }
 
-func (b *bench) throughput(ctx context.Context, s *server, f steady) error {
-	if f.name == "guarded" {
-		if err := b.refused(s); err != nil {
+// alternate measures a contender and the judge, which may be nil, in short windows by turns.
+func (b *bench) alternate(ctx context.Context, f steady, pair ...*contender) error {
+	var servers []*server
+	var guesses []float64
+	for _, c := range slices.DeleteFunc(pair, func(c *contender) bool { return c == nil }) {
+		s, err := b.start(ctx, c)
+		if err != nil {
 			return err
 		}
+		defer s.stop()
+		if f.name == "guarded" {
+			if err := b.refused(s); err != nil {
+				return fmt.Errorf("%s: %w", s.title, err)
+			}
+		}
+		guess, _, err := f.run(ctx, s, b.warm, 0)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		servers, guesses = append(servers, s), append(guesses, guess)
 	}
-	guess, _, err := f.run(ctx, s, b.warm, 0)
-	if err != nil {
-		return err
+	for range b.turns {
+		cpus := make([]float64, len(servers))
+		for i, s := range servers {
+			rate, cpu, err := f.run(ctx, s, b.closed, guesses[i])
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.title, err)
+			}
+			cpus[i] = micro(cpu)
+			b.note(f.rate, s.title, rate)
+			b.note(f.cpu, s.title, cpus[i])
+		}
+		if len(cpus) == 2 {
+			b.compared(f.cpu, servers[0].title, cpus[0]/max(cpus[1], 1e-9))
+		}
 	}
-	rate, cpu, err := f.run(ctx, s, b.closed, guess)
-	if err != nil {
-		return err
-	}
-	b.note(f.rate, s.title, rate)
-	b.note(f.cpu, s.title, micro(cpu))
 	return nil
 }
 

@@ -13,8 +13,12 @@ import (
 // Folders of the checkout, absolute; set by main.
 var buildDir, appsDir string
 
-// install puts the rivals, in the versions pinned in apps/, below build/bench. What is there already is not installed again.
+// install puts the rivals, in the versions pinned in apps/, below build/bench. What is there already is not installed again,
+// but headrace is built again.
 func install(ctx context.Context) error {
+	if err := rig.Product(ctx); err != nil {
+		return err
+	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if err := command(ctx, ".", "apt-get", "install", "-y", "--no-install-recommends", "redis-server"); err != nil {
 			return fmt.Errorf("redis-server is not installed, and: %w", err)

@@ -13,8 +13,12 @@ import (
 // Folders of the checkout, absolute; set by main.
 var buildDir, rivalsDir string
 
-// install puts the rivals, in the versions pinned in rivals/, below build/bench/live. What is there already is not installed again.
+// install puts the rivals, in the versions pinned in rivals/, below build/bench/live. What is there already is not installed again,
+// but headrace is built again.
 func install(ctx context.Context) error {
+	if err := rig.Product(ctx); err != nil {
+		return err
+	}
 	wanted, have := filepath.Join(rivalsDir, "package.json"), filepath.Join(buildDir, "package.json")
 	if _, err := os.Stat(filepath.Join(buildDir, "node_modules/ws")); err != nil || rig.Stale(wanted, have) {
 		if err := rig.Duplicate(wanted, have); err != nil {

@@ -21,3 +21,30 @@ func Field(path, name string) int {
 	}
 	return 0
 }
+
+// Use begins to watch the processors of the machine; what it returns tells which share of their time was used since, 0 to 1.
+func Use() func() float64 {
+	busy, all := processors()
+	return func() float64 {
+		b, a := processors()
+		return float64(b-busy) / float64(max(a-all, 1))
+	}
+}
+
+// processors is the time that was used, and all time, in ticks of the system.
+func processors() (busy, all int) {
+	text, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(text), "\n")
+	for i, word := range strings.Fields(first) {
+		const idle, waiting, guest = 4, 5, 9 // the name is the first; guests are counted in others
+		ticks, _ := strconv.Atoi(word)
+		if i == 0 || i >= guest {
+			continue
+		}
+		all += ticks
+		if i != idle && i != waiting {
+			busy += ticks
+		}
+	}
+	return busy, all
+}
