@@ -20,7 +20,7 @@ help: ## Explain every target
 build: $(BIN) ## Build the binary into build/headrace
 
 $(BIN): go.mod go.sum $(GO_SOURCES)
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/headrace
+	go build -trimpath -pgo=auto -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/headrace
 
 .PHONY: demo
 demo: $(BIN) $(DEMO_VENV)/.done ## Build, prepare real data and start the demo on http://127.0.0.1:8080
@@ -59,6 +59,9 @@ examples/%/data/secret:
 examples/fleet/data/flights.jsonl: examples/fleet/prepare.py examples/fleet/node_modules/.package-lock.json
 	rm -rf examples/fleet/data/map $@
 	cd examples/fleet && $(PYTHON) prepare.py
+
+# Compiling with the profile takes longer, and tells tests nothing.
+export GOFLAGS := -pgo=off
 
 # The race detector holds every program for a second in its end, by default.
 export GORACE := atexit_sleep_ms=50
@@ -139,6 +142,17 @@ bench/gateway: ## The gateway beside nginx, HAProxy, Caddy, Traefik, Fastify, Ex
 bench/gateway/traefik: ## Build Traefik for bench/gateway, which leaves it out otherwise: ten minutes and more of CPU
 	mkdir -p $(BUILD)/bench/gateway
 	cd bench/gateway/rivals/traefik && go build -trimpath -ldflags "-s -w" -o $(CURDIR)/$(BUILD)/bench/gateway/traefik github.com/traefik/traefik/v3/cmd/traefik
+
+.PHONY: profile
+profile: ## Record for the compiler what the server does under the benchmarks, into cmd/headrace/default.pgo
+	rm -rf $(BUILD)/profiles
+	mkdir -p $(BUILD)/profiles
+	go build -trimpath -o $(BUILD)/profiled ./bench/profiled
+	export BENCH_HEADRACE=$(BUILD)/profiled BENCH_PROFILES=$(abspath $(BUILD)/profiles) && \
+		go run ./bench/gateway -only headrace -scenario small,guarded,tls,h2,latency && \
+		go run ./bench/jobs -only headrace && \
+		go run ./bench/live -rivals headrace -scenario delivery,burst,connect
+	go tool pprof -proto $(BUILD)/profiles/* > cmd/headrace/default.pgo
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 10s)

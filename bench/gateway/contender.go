@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"github.com/headrace/headrace/bench/rig"
 )
 
 // contender is a proxy under test.
@@ -74,7 +76,7 @@ func contenders() []*contender {
 
 // missing says why a contender cannot take part; "" if it can.
 func (c *contender) missing() string {
-	program := fill(c.argv[0], &place{Build: buildDir, Headrace: product()})
+	program := fill(c.argv[0], &place{Build: buildDir, Headrace: rig.Product()})
 	if _, err := exec.LookPath(program); err != nil {
 		if filepath.IsAbs(program) {
 			return filepath.Base(program) + " was not built; see bench/README.md"
@@ -82,7 +84,7 @@ func (c *contender) missing() string {
 		return program + " is not installed"
 	}
 	if len(c.argv) > 1 && c.argv[0] == "node" {
-		if _, err := os.Stat(fill(c.argv[1], &place{Build: buildDir, Headrace: product()})); err != nil {
+		if _, err := os.Stat(fill(c.argv[1], &place{Build: buildDir, Headrace: rig.Product()})); err != nil {
 			return "its packages were not installed"
 		}
 	}

@@ -22,7 +22,7 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 		var err error
 		switch c.title {
 		case own:
-			err = rig.Product(ctx)
+			err = rig.Build(ctx)
 		case floor:
 			err = do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare")
 		case "ReverseProxy":
@@ -41,9 +41,6 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 	}
 	return absent
 }
-
-// product is the binary of headrace.
-func product() string { return filepath.Join(buildDir, "../../headrace") }
 
 // packaged installs what the scripts need.
 func packaged(ctx context.Context) error {

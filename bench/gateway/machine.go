@@ -13,7 +13,7 @@ import (
 // machine says in Markdown what the figures were measured on, and with which versions.
 func machine(all []*contender) string {
 	versions := map[string][]string{
-		own: {product(), "version"}, judge: {"nginx", "-v"}, "HAProxy": {"haproxy", "-v"}, "Caddy": {"caddy", "version"},
+		own: {rig.Product(), "version"}, judge: {"nginx", "-v"}, "HAProxy": {"haproxy", "-v"}, "Caddy": {"caddy", "version"},
 		"Traefik": {filepath.Join(buildDir, "traefik"), "version"},
 	}
 	var b strings.Builder

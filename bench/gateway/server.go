@@ -74,7 +74,7 @@ func (b *bench) prepare(c *contender) (*server, error) {
 		return nil, err
 	}
 	s := &server{contender: c, place: place{
-		Dir: dir, Build: buildDir, Headrace: product(), Plain: free(), Guarded: free(), TLS: free(), Admin: free(), Upstream: b.upstream.Plain,
+		Dir: dir, Build: buildDir, Headrace: rig.Product(), Plain: free(), Guarded: free(), TLS: free(), Admin: free(), Upstream: b.upstream.Plain,
 		Certificate: filepath.Join(buildDir, "certificate.pem"), Key: filepath.Join(buildDir, "key.pem"), Bundle: filepath.Join(buildDir, "bundle.pem"),
 		Secret: secret, User: who.Username,
 	}}

@@ -56,7 +56,7 @@ routes: [{match: /static/*, static: %s}]
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		return err
 	}
-	if h.process, err = spawn("headrace", setup.dir, setup.env(), filepath.Join(buildDir, "../headrace"), "run", "--config", path); err != nil {
+	if h.process, err = spawn("headrace", setup.dir, setup.env(), rig.Product(), "run", "--config", path); err != nil {
 		return err
 	}
 	if err := h.process.listening(ctx, h.admin); err != nil {

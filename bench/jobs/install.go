@@ -16,7 +16,7 @@ var buildDir, appsDir string
 // install puts the rivals, in the versions pinned in apps/, below build/bench. What is there already is not installed again,
 // but headrace is built again.
 func install(ctx context.Context) error {
-	if err := rig.Product(ctx); err != nil {
+	if err := rig.Build(ctx); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("redis-server"); err != nil {

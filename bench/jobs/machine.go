@@ -15,7 +15,7 @@ func machine() string {
 	var b strings.Builder
 	b.WriteString(rig.Hardware(buildDir))
 	for _, tool := range [][]string{
-		{filepath.Join(buildDir, "../headrace"), "version"}, {"go", "version"}, {filepath.Join(buildDir, "venv/bin/python"), "--version"},
+		{rig.Product(), "version"}, {"go", "version"}, {filepath.Join(buildDir, "venv/bin/python"), "--version"},
 		{"node", "--version"}, {"redis-server", "--version"},
 	} {
 		if out, err := exec.Command(tool[0], tool[1:]...).Output(); err == nil {

@@ -98,7 +98,7 @@ live:
     bench: {subscribe: "true"}
     durable: {history: {size: 100000, age: 1h}, subscribe: "true", publish: "true"}
 `, filepath.Join(dir, "data"), addr, door, token, secret)
-	return []string{filepath.Join(buildDir, "../../headrace"), "run", "--config", config}, os.WriteFile(config, []byte(text), 0o644)
+	return []string{rig.Product(), "run", "--config", config}, os.WriteFile(config, []byte(text), 0o644)
 }
 
 func post(into []byte, path, body string) []byte {

@@ -16,7 +16,7 @@ var buildDir, rivalsDir string
 // install puts the rivals, in the versions pinned in rivals/, below build/bench/live. What is there already is not installed again,
 // but headrace is built again.
 func install(ctx context.Context) error {
-	if err := rig.Product(ctx); err != nil {
+	if err := rig.Build(ctx); err != nil {
 		return err
 	}
 	wanted, have := filepath.Join(rivalsDir, "package.json"), filepath.Join(buildDir, "package.json")

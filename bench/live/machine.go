@@ -14,7 +14,7 @@ import (
 func machine() string {
 	var b strings.Builder
 	b.WriteString(rig.Hardware(buildDir))
-	for _, tool := range [][]string{{filepath.Join(buildDir, "../../headrace"), "version"}, {"go", "version"}, {"node", "--version"}} {
+	for _, tool := range [][]string{{rig.Product(), "version"}, {"go", "version"}, {"node", "--version"}} {
 		if out, err := exec.Command(tool[0], tool[1:]...).Output(); err == nil {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 			fmt.Fprintf(&b, "- %s: %s\n", filepath.Base(tool[0]), line)
