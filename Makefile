@@ -19,7 +19,7 @@ help: ## Explain every target
 .PHONY: build
 build: $(BIN) ## Build the binary into build/headrace
 
-$(BIN): go.mod go.sum $(GO_SOURCES)
+$(BIN): go.mod go.sum cmd/headrace/default.pgo $(GO_SOURCES)
 	go build -trimpath -pgo=auto -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/headrace
 
 .PHONY: demo
