@@ -28,7 +28,7 @@ type sizes struct {
 var (
 	full = sizes{
 		turns: 11, warm: time.Second, closed: 500 * time.Millisecond, laps: 31, open: 250 * time.Millisecond, idle: 10_000, settle: 5 * time.Second, bulk: 2 << 30,
-		merges: 2 * time.Second, reloads: 100, replacements: 20,
+		merges: 4 * time.Second, reloads: 100, replacements: 20,
 	}
 	short = sizes{
 		turns: 1, warm: 200 * time.Millisecond, closed: 400 * time.Millisecond, laps: 1, open: 400 * time.Millisecond, idle: 1000, settle: 500 * time.Millisecond, bulk: 64 << 20,

@@ -9,7 +9,7 @@ import (
 )
 
 // mergePairs is how often one and merged are compared: where the system puts the processes changes every few seconds.
-const mergePairs = 15
+const mergePairs = 31
 
 // merge is scenario 9: one answer made of three, against one that is passed on.
 func (b *bench) merge(ctx context.Context, c *contender) error {
