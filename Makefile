@@ -78,7 +78,7 @@ test/go: $(VENV)/.done ## Go tests with the race detector, vet and formatting
 	test -z "$$(gofmt -l cmd internal spec bench sdk test)"
 	go vet ./...
 	go test -race -vet=off -p 4 -timeout 9m ./cmd/... ./internal/... ./spec/... ./bench/... ./test/...
-	go test -vet=off ./internal/direct ./internal/gateway/upstream  # with the race detector they are compiled otherwise
+	go test -vet=off ./internal/gateway/upstream  # with the race detector its system calls are compiled otherwise
 	go test -vet=off -run '^TestIdleMemory$$' ./internal/engine
 
 .PHONY: test/python

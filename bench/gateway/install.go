@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"github.com/headrace/headrace/bench/rig"
@@ -24,9 +22,9 @@ func install(ctx context.Context, all []*contender) map[*contender]string {
 		case own:
 			err = rig.Build(ctx)
 		case floor:
-			err = do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare")
+			err = rig.Do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare")
 		case "ReverseProxy":
-			err = do(ctx, filepath.Join(rivalsDir, "reverseproxy"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "reverseproxy"), ".")
+			err = rig.Do(ctx, filepath.Join(rivalsDir, "reverseproxy"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "reverseproxy"), ".")
 		case "Fastify", "Express":
 			if packages == nil {
 				packages = packaged(ctx)
@@ -56,14 +54,5 @@ func packaged(ctx context.Context) error {
 	if err := rig.Duplicate(wanted, have); err != nil {
 		return err
 	}
-	return do(ctx, buildDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-}
-
-func do(ctx context.Context, dir string, argv ...string) error {
-	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	c.Dir, c.Stdout, c.Stderr = dir, os.Stderr, os.Stderr
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("%v: %w", argv[:2], err)
-	}
-	return nil
+	return rig.Do(ctx, buildDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"github.com/headrace/headrace/bench/rig"
@@ -24,7 +22,7 @@ func install(ctx context.Context) error {
 		if err := rig.Duplicate(wanted, have); err != nil {
 			return err
 		}
-		if err := do(ctx, buildDir, "npm", "install", "--no-audit", "--no-fund", "--silent"); err != nil {
+		if err := rig.Do(ctx, buildDir, "npm", "install", "--no-audit", "--no-fund", "--silent"); err != nil {
 			return err
 		}
 	}
@@ -33,17 +31,8 @@ func install(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare"); err != nil {
+	if err := rig.Do(ctx, filepath.Dir(rivalsDir), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "bare"), "./bare"); err != nil {
 		return err
 	}
-	return do(ctx, filepath.Join(rivalsDir, "centrifuge"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "centrifuge"), ".")
-}
-
-func do(ctx context.Context, dir string, argv ...string) error {
-	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	c.Dir, c.Stdout, c.Stderr = dir, os.Stderr, os.Stderr
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("%v: %w", argv, err)
-	}
-	return nil
+	return rig.Do(ctx, filepath.Join(rivalsDir, "centrifuge"), "go", "build", "-trimpath", "-o", filepath.Join(buildDir, "centrifuge"), ".")
 }

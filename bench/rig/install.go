@@ -24,10 +24,15 @@ func Build(ctx context.Context) error {
 	if os.Getenv("BENCH_HEADRACE") != "" {
 		return nil
 	}
-	c := exec.CommandContext(ctx, "make", "--always-make", "--silent", "build")
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	return Do(ctx, ".", "make", "--always-make", "--silent", "build")
+}
+
+// Do runs a command in dir, with its output where errors go.
+func Do(ctx context.Context, dir string, argv ...string) error {
+	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	c.Dir, c.Stdout, c.Stderr = dir, os.Stderr, os.Stderr
 	if err := c.Run(); err != nil {
-		return fmt.Errorf("make build: %w", err)
+		return fmt.Errorf("%v: %w", argv, err)
 	}
 	return nil
 }

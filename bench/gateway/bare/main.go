@@ -6,17 +6,18 @@ package main
 import (
 	"errors"
 	"log"
-	"net"
 	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/headrace/headrace/bench/gateway/upstream"
 )
 
 // relay is a listener and the connections that it carries bytes for: peers has the other end of each by its descriptor.
 type relay struct {
 	epoll, listener int
-	upstream        unix.SockaddrInet4
+	upstream        *unix.SockaddrInet4
 	peers           []int
 	buffer          [64 << 10]byte
 }
@@ -28,34 +29,22 @@ func main() {
 	}
 }
 
-func run(addr, upstream string) error {
+func run(addr, service string) error {
 	r := &relay{}
-	at, err := resolve(addr)
-	if err != nil {
-		return err
-	}
-	if r.upstream, err = resolve(upstream); err != nil {
+	var err error
+	if r.upstream, err = upstream.Resolve(service); err != nil {
 		return err
 	}
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
 	}
-	if r.listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+	if r.listener, err = upstream.Listen(addr); err != nil {
 		return err
 	}
-	_ = unix.SetsockoptInt(r.listener, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := errors.Join(unix.Bind(r.listener, &at), unix.Listen(r.listener, 4096), r.watch(r.listener)); err != nil {
+	if err := r.watch(r.listener); err != nil {
 		return err
 	}
 	return r.loop()
-}
-
-func resolve(addr string) (unix.SockaddrInet4, error) {
-	at, err := net.ResolveTCPAddr("tcp4", addr)
-	if err != nil {
-		return unix.SockaddrInet4{}, err
-	}
-	return unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}, nil
 }
 
 func (r *relay) watch(fd int) error {
@@ -97,7 +86,7 @@ func (r *relay) accept() {
 	for _, one := range []int{fd, peer} {
 		_ = unix.SetsockoptInt(one, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
-	if err := errors.Join(unix.Connect(peer, &r.upstream), r.watch(fd), r.watch(peer)); err != nil {
+	if err := errors.Join(unix.Connect(peer, r.upstream), r.watch(fd), r.watch(peer)); err != nil {
 		r.close(fd)
 	}
 }

@@ -72,7 +72,7 @@ func Run(addr, name string) error {
 	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return err
 	}
-	if s.listener, err = listen(addr); err != nil {
+	if s.listener, err = Listen(addr); err != nil {
 		return err
 	}
 	if err = errors.Join(s.watch(s.listener, unix.EPOLLIN, listening), s.watch(s.wake, unix.EPOLLIN, waking)); err != nil {
@@ -104,8 +104,18 @@ func head(length int64) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
 }
 
-func listen(addr string) (int, error) {
+// Resolve is an address of IPv4 as a socket takes it.
+func Resolve(addr string) (*unix.SockaddrInet4, error) {
 	at, err := net.ResolveTCPAddr("tcp4", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}, nil
+}
+
+// Listen is a socket that listens at addr and does not block.
+func Listen(addr string) (int, error) {
+	at, err := Resolve(addr)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +124,7 @@ func listen(addr string) (int, error) {
 		return 0, err
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}); err != nil {
+	if err := unix.Bind(fd, at); err != nil {
 		return 0, err
 	}
 	return fd, unix.Listen(fd, 4096)
